@@ -1,0 +1,52 @@
+// What a simulated node needs of a log: the work behind the effects of the replication machine. Two implementations: the production
+// EventLog on a store in memory, and a small model that is easy to believe.
+
+import type { ChainState, IngestOutcome } from '../src/log/chain-state.ts'
+import type { ChainKey, ForkProof, Head, PublicKeyHex } from '../src/log/statement.ts'
+import type { MembersView, OwnRecord, Place, RangeResult } from '../src/replication/contract.ts'
+
+/** What callers of a simulated node append. */
+export type SimRecord =
+  | { readonly type: 'app-note'; readonly text: string }
+  | { readonly type: 'member-admitted'; readonly subject: PublicKeyHex; readonly admin: boolean }
+  | { readonly type: 'member-removed'; readonly subject: PublicKeyHex }
+  | OwnRecord
+
+export interface Appended {
+  readonly head: Head
+  readonly frame: Uint8Array
+}
+
+export interface SimLog {
+  states(): readonly ChainState[]
+  members(): MembersView
+  /** Own appends are taken from others too: the node does not write. */
+  setRecovering(recovering: boolean): void
+  append(records: readonly SimRecord[]): Promise<Appended>
+  ingest(frame: Uint8Array): Promise<readonly IngestOutcome[]>
+  witness(heads: readonly Head[]): Promise<readonly boolean[]>
+  recordFork(proof: ForkProof): Promise<boolean>
+  readRange(key: ChainKey, after: Place | null, tip: Place, bytesMax: number): Promise<RangeResult | 'diverged' | 'unknown' | 'failed'>
+  readPoints(key: ChainKey, tip: Place, seqs: readonly number[]): Promise<readonly (Head | null)[]>
+  /** Chain states that changed since the last call. */
+  takeChanges(): readonly ChainState[]
+  /** Whether membership changed since the last call. */
+  takeMembersChange(): boolean
+  /** Head of a whole append, checked as gossip is: layout, hashes, seal. */
+  tryHeadOf(frame: Uint8Array): Head | null
+  /** One hash over everything that counts here. */
+  stateHash(): string
+  /** What is on the disk now, to be opened again later. */
+  snapshot(): unknown
+}
+
+export interface SimLogOptions {
+  readonly mesh: Uint8Array
+  readonly founder: PublicKeyHex
+  readonly seed: Uint8Array
+  readonly observer: boolean
+}
+
+export interface SimLogKind {
+  open(options: SimLogOptions, snapshot: unknown): Promise<SimLog>
+}

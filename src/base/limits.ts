@@ -1,0 +1,131 @@
+// Every limit of the program in one place, units last. docs/limits.md is generated from the comments.
+
+const KIB = 1024
+const MIB = 1024 * 1024
+
+export const LIMITS = {
+  /** Longest payload of one event after filling. Larger content is split or referenced. */
+  payloadBytesMax: 65_536,
+  /** Longest event type. */
+  typeBytesMax: 64,
+  /** Most events in one append. */
+  appendEventsMax: 1024,
+  /** Largest append: header bytes + 16 + payload length, summed over its events. */
+  appendBytesMax: 192 * KIB,
+  /** The append queue closes an append here, so that it can be gossiped whole. */
+  appendBytesTarget: 32 * KIB,
+  /** Appends that one fsync may carry. */
+  commitAppendsMax: 32,
+  /** Events waiting in the append queue before callers must wait. */
+  appendQueueEventsMax: 16_384,
+  /** Payload bytes waiting in the append queue before callers must wait. */
+  appendQueueBytesMax: 16 * MIB,
+  /** Largest sync frame: whole appends. One append always fits. */
+  frameBytesMax: 256 * KIB,
+  /** Largest inbound batch that one fsync carries. */
+  ingestBatchBytesMax: MIB,
+  /** Frames in flight per direction of one connection. */
+  framesOpenMax: 4,
+  /** Largest message on the sync stream: a frame and its envelope. */
+  messageBytesMax: 288 * KIB,
+  /** Largest gossip message that is looked at. */
+  gossipBytesMax: 48 * KIB,
+  /** Parked gossip whose predecessor is unknown, per author. */
+  parkedBytesPerAuthorMax: MIB,
+  /** Parked gossip in all; the oldest goes first. */
+  parkedBytesMax: 16 * MIB,
+  /** Certificates in a path to the founder. */
+  certificatePathMax: 8,
+  /** Members of one mesh, removed ones included. */
+  membersMax: 4096,
+  /** Addresses one member announces. */
+  addressesPerMemberMax: 8,
+  /** Branches one epoch-opened adopts. */
+  epochBranchesMax: 8,
+  /** Branches one member may witness per author and epoch. */
+  branchesWitnessedMax: 4,
+  /** Gap between a peer's clock and ours that is still followed. */
+  clockSkewMsMax: 60_000,
+  /** Least time between beacons when the head changes. */
+  beaconIntervalMsMin: 5_000,
+  /** Beacon interval of a quiet node. */
+  beaconQuietMs: 15_000,
+  /** Beacon interval of a quiet node, per member. */
+  beaconQuietPerMemberMs: 500,
+  /** Recovering without progress before a new epoch is opened. */
+  recoveryStallMs: 60_000,
+  /** Recovering of a mesh of one, or without any reachable peer and with a fitting marker. */
+  recoveryAloneMs: 5_000,
+  /** A fetch without progress is moved to another peer. */
+  fetchStallMs: 10_000,
+  /** Frontiers are exchanged this often on every connection, whatever else happens. */
+  frontierIntervalMs: 10_000,
+  /** Chains fetched at once over one connection. */
+  fetchesPerPeerMax: 4,
+  /** Chains fetched at once. */
+  fetchesMax: 32,
+  /** Fetches and probes that one peer may have open here; more are answered "busy". */
+  servesPerPeerMax: 16,
+  /** Chain keys in one page of a frontier. */
+  claimsPerMessageMax: 200,
+  /** Chain keys remembered of one peer's frontier: those that it has and this node lacks. */
+  claimsPerPeerMax: 8192,
+  /** Ends of lines in one claim. */
+  tipsPerClaimMax: 16,
+  /** Sequence numbers asked for in one probe of the fork search. */
+  probePointsMax: 32,
+  /** Rounds of one fork search. */
+  probeRoundsMax: 24,
+  /** Fork proofs in one message. */
+  proofsPerMessageMax: 16,
+  /** Faults of one peer before it is disconnected. */
+  peerFaultsMax: 8,
+  /** Small messages of one peer: refilled per second, and the most at once. */
+  peerMessagesPerSecond: 64,
+  peerMessagesBurst: 512,
+  /** Gossip may arrive out of order for this long before the gap is fetched. */
+  gossipGapMs: 250,
+  /** Pause after a failed fetch: doubled from the first to the last. */
+  fetchRetryMsMin: 500,
+  fetchRetryMsMax: 60_000,
+  /** Least time between two frontiers to one peer. */
+  frontierGapMsMin: 1000,
+  /** Connections of the main host. */
+  connectionsMax: 120,
+  /** Own redial loop: longest pause. */
+  redialMsMax: 60_000,
+  /** One line on the local socket. */
+  rpcLineBytesMax: MIB,
+  /** Requests in flight of one client. */
+  rpcInFlightMax: 64,
+  /** Clients of the local socket. */
+  rpcClientsMax: 1024,
+  /** Bytes waiting for a slow reader before it is cut off. */
+  rpcBacklogBytesMax: 8 * MIB,
+  /** Subscriptions of one client. */
+  rpcSubscriptionsMax: 16,
+  /** Requests in one JSON-RPC batch. */
+  rpcBatchMax: 100,
+  /** Rows in one page of a list. */
+  pageRowsMax: 1000,
+  /** Nesting of JSON payloads. */
+  jsonDepthMax: 64,
+  /** Invites that are open at once. */
+  invitesOpenMax: 256,
+  /** Longest life of an invite. */
+  inviteLifeMsMax: 30 * 86_400_000,
+  /** Largest agents.toml, config.toml. */
+  configBytesMax: MIB,
+  /** Longest credential. */
+  credentialBytesMax: 16 * KIB,
+  /** Write buffer of the store: what a crash leaves to be replayed at the next open. */
+  storeWriteBufferBytes: 8 * MIB,
+  /** Cache of uncompressed store blocks. */
+  storeCacheBytes: 32 * MIB,
+  /** Compaction waits this long for readers that began before it. */
+  storeReadersWaitMs: 30_000,
+  /** The marker beside the store is fsynced at most this often. */
+  markerIntervalMs: 1_000,
+  /** Backups of schema migrations that are kept. */
+  migrationBackupsMax: 3
+} as const

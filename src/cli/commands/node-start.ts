@@ -1,0 +1,73 @@
+// pmesh node start: runs the node in this process until Ctrl-C, SIGTERM or pmesh node stop.
+
+import type { CommandContext } from '../command-context.ts'
+import { countOf, formatCount, formatDuration, shortId, shortPath } from '../human-text.ts'
+import type { NodeStatus } from '../../node/node-api.ts'
+import type { Output } from '../output.ts'
+import { withPassphrase } from '../secret-input.ts'
+import { blockLines } from '../table.ts'
+
+export interface NodeStartOptions {
+  readonly bootstrap?: readonly string[]
+  readonly listen?: readonly string[]
+  readonly door?: readonly string[]
+  readonly mdns: boolean
+  readonly pskFile?: string
+  readonly recoverNow?: true
+}
+
+export async function startNodeCommand(context: CommandContext, _args: readonly [], options: NodeStartOptions): Promise<number> {
+  const startedAt = performance.now()
+  const { out } = context
+  if (context.terminal.isRoot) {
+    out.warn({ text: '!', style: 'yellow' }, ' running as root: whoever takes over this process has the whole machine; use an account of its own')
+  }
+  const { startNode } = await import('../../node/start-node.ts')
+  const socket = context.options.socket
+  const node = await withPassphrase(context, (passphrase) =>
+    startNode({
+      home: context.paths,
+      flags: { ...options, ...(socket === undefined ? {} : { socket }) },
+      ...(passphrase === undefined ? {} : { passphrase }),
+      onEvent: (line) => {
+        if (!out.json) out.note(line)
+      }
+    })
+  )
+  const stop = () => void node.stop()
+  context.signal.addEventListener('abort', stop)
+  if (context.signal.aborted) stop()
+  else {
+    const status = await node.api.status()
+    if (out.json) out.value(status)
+    else printStarted(out, status, performance.now() - startedAt, context.userHome)
+  }
+  await node.done
+  context.signal.removeEventListener('abort', stop)
+  if (!out.json) out.remark('stopped')
+  return 0
+}
+
+/** The block of a started node: what listens where, and the next step. */
+export function printStarted(out: Output, status: NodeStatus, elapsedMs: number, userHome: string | undefined): void {
+  const { mesh, listening, log } = status
+  const doors = listening.door.map((address) => /\/tcp\/(\d+)/.exec(address)?.[1] ?? address)
+  const places = [
+    listening.main.length === 0 ? 'nowhere' : listening.main.join(' '),
+    ...(doors.length === 0 ? [] : [`door ${[...new Set(doors)].join(' ')}`]),
+    listening.mdns ? 'mDNS on' : 'mDNS off'
+  ]
+  out.line({ text: `pmesh ${status.version}`, style: 'bold' }, `   node ${status.name}   ${shortId(status.peerId)}`)
+  const rows: [string, string][] = [
+    ['mesh', `${mesh.name} (${countOf(mesh.members, 'member')})`],
+    ['listening', places.join(' · ')],
+    ['socket', shortPath(status.socket, userHome)],
+    ['log', `${formatCount(log.events)} events, verified in ${formatDuration(log.openedInMs)}`]
+  ]
+  for (const line of blockLines(rows.map(([key, value]) => [key.padEnd(10), value]))) out.line(...line)
+  if (status.state !== 'ready') out.line({ text: `! ${status.state.replaceAll('-', ' ')}${status.stateDetail === '' ? '' : `: ${status.stateDetail}`}`, style: 'yellow' })
+  const ready = status.state === 'ready' ? 'ready' : 'up'
+  out.line(`${ready} in ${formatDuration(elapsedMs)} — Ctrl-C to stop`)
+  const next = mesh.members > 1 ? 'pmesh status' : 'pmesh invite create'
+  out.remark('next: ', { text: next, style: 'bold' })
+}

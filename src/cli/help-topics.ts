@@ -1,0 +1,74 @@
+// The texts of `pmesh help TOPIC` and `pmesh help CODE`. Codes come from the one table of errors.
+
+import { ERRORS, type ErrorCode } from '../base/errors.ts'
+
+const ENVIRONMENT = `Environment
+
+  PMESH_HOME             home folder; --home goes before it
+  PMESH_PASSPHRASE_FILE  file with the passphrase, for starts without a terminal
+  PMESH_SECTION_KEY      a setting, as PMESH_NETWORK_LISTEN; pmesh config show --json names each one
+                         (identity and security settings come from config.toml alone)
+  NO_COLOR               no colour
+  XDG_RUNTIME_DIR        where the socket goes when the home's path is too long for one
+
+Options that every command takes
+
+  --home <folder>        home folder
+  --socket <path>        local socket of the node
+  --json                 lists {items, next}, streams as lines, errors {code, message, hint, details?, cause?} on stderr
+  -q, --quiet            results only
+  -v, --verbose          causes of errors
+  --no-input             ask nothing
+  --color <when>         auto, always or never
+  --timeout <duration>   longest wait for the node: 500ms, 30s, 5m
+`
+
+const EXIT_CODES = `Exit codes
+
+    0  done
+    1  failed
+    2  usage: wrong arguments, settings or input
+   10  the node is not running
+   11  locked, or the wrong passphrase
+   12  denied by policy or person
+   13  waits: for an approval, or for the log to be recovered
+   14  verification failed
+   15  timed out
+  130  cancelled
+`
+
+const FILES = `Files (pmesh paths shows yours; the home is 0700)
+
+  config.toml            settings
+  agents.toml            providers and agents; credentials are sealed where they stand
+  identity/ed25519.key   the key of this node, sealed, 0600
+  identity/mesh.json     which mesh this node belongs to, and its sealed secrets
+  secret.key             seals the key and the credentials, 0600
+  run/pmesh.sock         local socket, 0600: whoever can open it commands the node
+  store/                 the log
+  backups/               copies made before changes of format
+  pmesh.log              what the node did, as JSON lines without secrets
+`
+
+const SECURITY = `Security
+
+  The identity key and the credentials are sealed by secret.key, by a passphrase, or by the system's keyring.
+  Secrets are read from a hidden prompt, a file or stdin, never from a flag, and are never printed or logged.
+  Members talk over encrypted streams; only admitted keys get anything of the log.
+  Every event is hashed, chained and sealed by its author; pmesh log verify checks all of it again from disk.
+  The socket is the permission: mode 0600 in a folder of yours alone.
+  Run the node under an account of its own, not as root.
+`
+
+export const TOPICS: Readonly<Record<string, string>> = {
+  environment: ENVIRONMENT,
+  'exit-codes': EXIT_CODES,
+  files: FILES,
+  security: SECURITY
+}
+
+/** What an error code means for a person and for a program. */
+export function codeHelp(code: ErrorCode): string {
+  const { exit, rpc, hint } = ERRORS[code]
+  return `${code}\n\n  fix        ${hint}\n  exit code  ${exit}\n  JSON-RPC   ${rpc}\n`
+}

@@ -1,0 +1,186 @@
+// Reads stored appends: single places, ranges along a line, and heads at given sequence numbers. Reads only; knows nothing of commits.
+
+import { asBuffer, equalBytes, toHex } from '../base/bytes.ts'
+import { LIMITS } from '../base/limits.ts'
+import { MeshError } from '../base/mesh-error.ts'
+import { type AppendBlocks, decodeBlocks, frameAppend, framedBytes } from './append-codec.ts'
+import { type ChainRow, countedLinks } from './chain-row.ts'
+import type { EventStore, KeyRange, StoreEntry } from './event-store.ts'
+import { completeHead, type Head, headSealValid } from './statement.ts'
+import { chainSuffix, prefixed, RANGES, readU64, u64 } from './store-keys.ts'
+import { fromHex } from '../base/bytes.ts'
+
+const PAGE_BYTES = 256 * 1024
+const HEADER_VALUE_AT = 32
+
+export interface StoredBlocks {
+  readonly head: Head
+  readonly blocks: AppendBlocks
+}
+
+/** One frame of whole appends along a line. */
+export interface RangeFrame {
+  readonly bytes: Buffer
+  readonly firstSeq: number
+  readonly lastSeq: number
+  /** True when the line goes on behind this frame. */
+  readonly more: boolean
+}
+
+/** Head of a stored append from its key and value, without its payloads. */
+export function headOfEntry(mesh: Uint8Array, key: Uint8Array, value: Uint8Array): Head {
+  const bytes = asBuffer(value)
+  const suffix = asBuffer(key).subarray(1)
+  const header = bytes.subarray(HEADER_VALUE_AT)
+  return completeHead(
+    {
+      mesh,
+      author: suffix.subarray(0, 32),
+      chain: suffix.readUInt32BE(32),
+      epoch: suffix.readUInt32BE(36),
+      firstSeq: readU64(suffix, 40),
+      count: header.readUInt16BE(49),
+      prev: header.subarray(51, 83),
+      lastId: bytes.subarray(0, HEADER_VALUE_AT)
+    },
+    header.subarray(83, 147)
+  )
+}
+
+export function decodeStored(mesh: Uint8Array, key: Uint8Array, value: Uint8Array, payload: Uint8Array | null): StoredBlocks {
+  const blocks = payload === null ? 'layout' : decodeBlocks(asBuffer(value).subarray(HEADER_VALUE_AT), asBuffer(payload))
+  if (typeof blocks === 'string') throw new MeshError('STORE_DAMAGED', `an append in the store does not decode: ${toHex(key.subarray(1))}`)
+  return { head: headOfEntry(mesh, key, value), blocks }
+}
+
+export class AppendReader {
+  readonly #store: EventStore
+  readonly #mesh: Uint8Array
+
+  constructor(store: EventStore, mesh: Uint8Array) {
+    this.#store = store
+    this.#mesh = mesh
+  }
+
+  async bySuffix(suffix: Uint8Array): Promise<StoredBlocks | null> {
+    const key = prefixed(RANGES.append, suffix)
+    const [value, payload] = await this.#store.getMany([key, prefixed(RANGES.payload, suffix)])
+    return value === null || value === undefined ? null : decodeStored(this.#mesh, key, value, payload ?? null)
+  }
+
+  async has(suffix: Uint8Array): Promise<boolean> {
+    return (await this.#store.get(prefixed(RANGES.append, suffix))) !== null
+  }
+
+  /** Heads of the stored appends that begin exactly at `firstSeq`. */
+  async headsAt(row: ChainRow, firstSeq: number): Promise<Head[]> {
+    const heads: Head[] = []
+    for await (const [key, value] of this.#store.entries(seqRange(row, firstSeq, firstSeq + 1))) heads.push(headOfEntry(this.#mesh, key, value))
+    return heads
+  }
+
+  /** Heads of all stored appends from `firstSeq` on, in key order. */
+  async *headsFrom(row: ChainRow, firstSeq: number): AsyncGenerator<Head> {
+    for await (const [key, value] of this.#store.entries(seqRange(row, firstSeq, null))) yield headOfEntry(this.#mesh, key, value)
+  }
+
+  /**
+   * The heads of the appends that hold the given sequence numbers, on the line that ends at `tip`; null where the line has none.
+   */
+  async points(row: ChainRow, tip: Head, seqs: readonly number[]): Promise<(Head | null)[]> {
+    const onLine = lineFilter(row, tip)
+    return Promise.all(
+      seqs.map(async (seq) => {
+        if (seq < 1 || seq > tip.lastSeq) return null
+        const range = { ...seqRange(row, Math.max(1, seq - LIMITS.appendEventsMax), seq + 1), reverse: true }
+        for await (const [key, value] of this.#store.entries(range)) {
+          const head = headOfEntry(this.#mesh, key, value)
+          if (head.lastSeq < seq && row.fork === null) return null
+          if (head.lastSeq >= seq && onLine(head)) return head
+        }
+        return null
+      })
+    )
+  }
+
+  /**
+   * Whole appends behind `afterSeq` along the line that ends at `tip`, up to `bytesMax` framed bytes; at least one append when there is one.
+   * Ends at an append whose own seal holds (PROTOCOL §1 "servers extend the frame to the next good one"). Null when there is nothing.
+   */
+  async range(row: ChainRow, tip: Head, afterSeq: number, bytesMax: number): Promise<RangeFrame | null> {
+    if (afterSeq >= tip.lastSeq) return null
+    const onLine = lineFilter(row, tip)
+    const parts: { frame: Buffer; head: Head }[] = []
+    let bytes = 0
+    for await (const stored of this.#scan(seqRange(row, afterSeq + 1, tip.lastSeq + 1))) {
+      if (!onLine(stored.head)) continue
+      const size = framedBytes(stored.header, stored.body)
+      const last = parts.at(-1)
+      if (last !== undefined && bytes + size > bytesMax && (bytes + size > LIMITS.messageBytesMax || headSealValid(last.head))) break
+      parts.push({ frame: frameAppend(stored.header, stored.body), head: stored.head })
+      bytes += size
+      if (stored.head.lastSeq >= tip.lastSeq) break
+    }
+    const first = parts[0]
+    const last = parts.at(-1)
+    if (first === undefined || last === undefined) return null
+    const frames = parts.map((part) => part.frame)
+    return { bytes: Buffer.concat(frames, bytes), firstSeq: first.head.firstSeq, lastSeq: last.head.lastSeq, more: last.head.lastSeq < tip.lastSeq }
+  }
+
+  /** Every stored append in key order (author, chain, epoch, firstSeq, link), or those of one author. Bounded memory. */
+  async *all(author: Uint8Array | null): AsyncGenerator<StoredBlocks> {
+    const prefix = (range: number): Buffer => prefixed(range, author ?? new Uint8Array(0))
+    const from = prefix(RANGES.append)
+    const to = author === null ? Uint8Array.of(RANGES.append + 1) : Buffer.concat([from, Buffer.alloc(32, 0xff)])
+    for await (const stored of this.#scan({ from, to })) {
+      yield decodeStored(this.#mesh, stored.key, stored.value, stored.body)
+    }
+  }
+
+  /** Walks the append and the payload range side by side. */
+  async *#scan(range: KeyRange): AsyncGenerator<{ key: Uint8Array; value: Uint8Array; header: Buffer; body: Buffer; head: Head }> {
+    const payloadRange = { from: withRange(range.from, RANGES.payload), to: withRange(range.to, RANGES.payload) }
+    const payloads = flatten(this.#store.pages(payloadRange, PAGE_BYTES))
+    try {
+      for await (const page of this.#store.pages(range, PAGE_BYTES / 8)) {
+        for (const [key, value] of page) {
+          const next = await payloads.next()
+          const payload = next.done === true ? null : next.value
+          if (payload === null || !equalBytes(payload[0].subarray(1), key.subarray(1))) {
+            throw new MeshError('STORE_DAMAGED', `the payloads of an append are missing: ${toHex(key.subarray(1))}`)
+          }
+          const header = asBuffer(value).subarray(HEADER_VALUE_AT)
+          yield { key, value, header, body: asBuffer(payload[1]), head: headOfEntry(this.#mesh, key, value) }
+        }
+      }
+    } finally {
+      await payloads.return(undefined)
+    }
+  }
+}
+
+async function* flatten(pages: AsyncIterable<readonly StoreEntry[]>): AsyncGenerator<StoreEntry> {
+  for await (const page of pages) yield* page
+}
+
+function withRange(key: Uint8Array, range: number): Buffer {
+  const copy = Buffer.from(key)
+  copy[0] = copy[0] === RANGES.append ? range : range + 1
+  return copy
+}
+
+function seqRange(row: ChainRow, fromSeq: number, toSeq: number | null): KeyRange {
+  const prefix = prefixed(RANGES.append, chainSuffix(fromHex(row.author), row.chain, row.epoch))
+  const from = Buffer.concat([prefix, u64(fromSeq)])
+  const to = toSeq === null ? Buffer.concat([prefix, Buffer.alloc(16, 0xff)]) : Buffer.concat([prefix, u64(toSeq)])
+  return { from, to }
+}
+
+/** Which stored appends stand on the line that ends at `tip`: all of an unforked chain. */
+function lineFilter(row: ChainRow, tip: Head): (head: Head) => boolean {
+  const { fork } = row
+  if (fork === null) return () => true
+  const links = countedLinks(fork, [tip])
+  return (head) => head.firstSeq < fork.forkSeq || links.has(toHex(head.link))
+}

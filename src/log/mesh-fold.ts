@@ -1,0 +1,359 @@
+// Who is a member, with which rank, role and rights, cut where, and which branches count: a pure function of the set of control records (PROTOCOL §3–5).
+// Members are settled in the order of their ranks. Only a higher rank acts on a lower one, so when a member's turn comes, everything that
+// can touch it is known: no mutual removal, no dependence on the order of arrival. Time gives no authority.
+
+import { compareBytes, equalBytes, fromHex, isZero, toHex } from '../base/bytes.ts'
+import { LIMITS } from '../base/limits.ts'
+import { type Certificate, certificateId, certificateSignatureValid, encodeCertificate, hasRight, ROLES, type Role } from '../identity/certificate.ts'
+import { checkGrant, FOUNDER_GRANT, type Grant } from '../identity/certificate-path.ts'
+import { checkPublicKey } from '../identity/ed25519.ts'
+import type { MeshPreimage } from '../identity/mesh-id.ts'
+import { refoundingValid } from '../identity/refounding.ts'
+import type { ControlBody, ControlRecord, Cut, EventPlace } from './control-records.ts'
+import { type ChainKey, chainKeyOf, type Head, type PublicKeyHex } from './statement.ts'
+
+export interface MemberState {
+  readonly key: PublicKeyHex
+  readonly rank: number
+  readonly role: Role
+  readonly rights: number
+  /** Null for a founder. */
+  readonly certificate: Certificate | null
+  readonly admission: EventPlace | null
+  /** Id of the invite that was redeemed, if any. */
+  readonly invite: string | null
+  readonly removal: { readonly by: PublicKeyHex; readonly cuts: ReadonlyMap<ChainKey, Cut> } | null
+  readonly changes: readonly GrantChange[]
+}
+
+interface GrantChange {
+  readonly from: { readonly chain: number; readonly epoch: number; readonly seq: number }
+  readonly role: Role
+  readonly rights: number
+  readonly version: number
+}
+
+export interface MeshView {
+  readonly members: ReadonlyMap<PublicKeyHex, MemberState>
+  readonly founder: PublicKeyHex
+  /** Heads whose lines count beside the unforked one, per chain key. */
+  readonly wanted: ReadonlyMap<ChainKey, readonly Head[]>
+  /** Kept head (null: none) of every epoch that a later one closed. */
+  readonly closed: ReadonlyMap<ChainKey, Head | null>
+  /** Chain keys of epochs above 1 that an authorised `epoch-opened` began. */
+  readonly opened: ReadonlySet<ChainKey>
+}
+
+/** True when the first place is at or before the second inside one author. */
+function atOrBefore(a: { chain: number; epoch: number; seq: number }, b: { chain: number; epoch: number; seq: number }): boolean {
+  return a.chain === b.chain && (a.epoch < b.epoch || (a.epoch === b.epoch && a.seq <= b.seq))
+}
+
+/** Role and rights that hold for an event at `place`; null when the author is unknown or the place is behind its cut. */
+export function grantAt(view: MeshView, place: EventPlace): Grant | null {
+  const member = view.members.get(place.author)
+  if (member === undefined || !insideCut(member, place)) return null
+  return grantOfMember(member, place)
+}
+
+function grantOfMember(member: MemberState, place: EventPlace): Grant {
+  let best: GrantChange | null = null
+  for (const change of member.changes) {
+    if (!atOrBefore(change.from, place)) continue
+    if (best === null || change.version > best.version) best = change
+    else if (change.version === best.version && lesserChange(change, best)) best = change
+  }
+  const { rank } = member
+  return best === null ? { rank, role: member.role, rights: member.rights } : { rank, role: best.role, rights: best.rights }
+}
+
+/** Of two changes with one version: fewer rights, then the lower role. */
+function lesserChange(a: GrantChange, b: GrantChange): boolean {
+  return a.rights === b.rights ? ROLES[a.role] < ROLES[b.role] : fewerRights(a, b)
+}
+
+function fewerRights(a: { rights: number }, b: { rights: number }): boolean {
+  const count = (bits: number): number => {
+    let left = bits >>> 0
+    let ones = 0
+    for (; left !== 0; left = (left & (left - 1)) >>> 0) ones++
+    return ones
+  }
+  const difference = count(a.rights) - count(b.rights)
+  return difference < 0 || (difference === 0 && a.rights < b.rights)
+}
+
+/** False for events behind the cut of a removed author; everything of an unlisted chain key is behind it. */
+export function insideCut(member: MemberState, place: EventPlace): boolean {
+  if (member.removal === null) return true
+  const cut = member.removal.cuts.get(chainKeyOf(place.author, place.chain, place.epoch))
+  return cut !== undefined && place.seq <= cut.seq
+}
+
+interface Candidate {
+  readonly key: PublicKeyHex
+  readonly rank: number
+  readonly role: Role
+  readonly rights: number
+  readonly certificate: Certificate | null
+  readonly admission: EventPlace | null
+  readonly invite: string | null
+  readonly order: Uint8Array
+}
+
+interface Removal {
+  readonly rank: number
+  readonly by: PublicKeyHex
+  readonly cuts: ReadonlyMap<ChainKey, Cut>
+}
+
+class MeshFold {
+  readonly #mesh: Uint8Array
+  readonly #byAuthor = new Map<PublicKeyHex, ControlRecord[]>()
+  readonly #candidates = new Map<PublicKeyHex, Candidate>()
+  readonly #removals = new Map<PublicKeyHex, Removal[]>()
+  readonly #changes = new Map<PublicKeyHex, (GrantChange & { readonly rank: number })[]>()
+  readonly members = new Map<PublicKeyHex, MemberState>()
+  readonly #settledRecords: { member: MemberState; record: ControlRecord }[] = []
+
+  constructor(mesh: Uint8Array, records: readonly ControlRecord[]) {
+    this.#mesh = mesh
+    for (const record of [...records].sort(compareRecords)) {
+      const list = this.#byAuthor.get(record.place.author)
+      if (list === undefined) this.#byAuthor.set(record.place.author, [record])
+      else list.push(record)
+    }
+  }
+
+  fold(preimage: MeshPreimage, records: readonly ControlRecord[]): MeshView {
+    const founder = this.#settleFounders(preimage, records)
+    for (;;) {
+      const next = this.#nextCandidate()
+      if (next === null) break
+      this.#settle(next)
+    }
+    return { members: this.members, founder, ...foldEpochs(this.#settledRecords) }
+  }
+
+  /** The recovery key's `founder-named` with the highest counter names the founder; every founder before is removed at its cuts. */
+  #settleFounders(preimage: MeshPreimage, records: readonly ControlRecord[]): PublicKeyHex {
+    const named = new Map<number, FounderNamed>()
+    for (const { body } of preimage.recovery === null ? [] : records) {
+      if (body.type !== 'founder-named') continue
+      if (!refoundingProven(this.#mesh, preimage.recovery as Uint8Array, body)) continue
+      const other = named.get(body.counter)
+      if (other === undefined || compareBytes(refoundingBytes(body), refoundingBytes(other)) < 0) named.set(body.counter, body)
+    }
+    let founder = toHex(preimage.founder)
+    for (const counter of [...named.keys()].sort((a, b) => a - b)) {
+      const body = named.get(counter) as FounderNamed
+      if (body.founder !== founder) {
+        this.#candidates.set(founder, founderCandidate(founder))
+        this.#addRemoval(founder, { rank: -1, by: body.founder, cuts: cutMap(founder, body.cuts) })
+      }
+      founder = body.founder
+    }
+    this.#removals.delete(founder)
+    this.#candidates.set(founder, founderCandidate(founder))
+    return founder
+  }
+
+  #nextCandidate(): Candidate | null {
+    let best: Candidate | null = null
+    for (const candidate of this.#candidates.values()) {
+      if (best === null || candidate.rank < best.rank || (candidate.rank === best.rank && candidate.key < best.key)) best = candidate
+    }
+    return best
+  }
+
+  #settle(candidate: Candidate): void {
+    this.#candidates.delete(candidate.key)
+    if (this.members.size >= LIMITS.membersMax) return
+    const removals = (this.#removals.get(candidate.key) ?? []).filter((removal) => removal.rank < candidate.rank)
+    const changes = (this.#changes.get(candidate.key) ?? []).filter((change) => change.rank < candidate.rank)
+    const { key, rank, role, rights, certificate, admission, invite } = candidate
+    const member: MemberState = { key, rank, role, rights, certificate, admission, invite, removal: strongestRemoval(removals), changes }
+    this.members.set(key, member)
+    const records = (this.#byAuthor.get(key) ?? []).filter((record) => insideCut(member, record.place))
+    const opened = new Set(records.filter(epochOpeningHolds).map(({ place }) => chainKeyOf(key, place.chain, place.epoch)))
+    for (const record of records) {
+      const { chain, epoch } = record.place
+      if (epoch > 1 && !opened.has(chainKeyOf(key, chain, epoch))) continue
+      this.#settledRecords.push({ member, record })
+      this.#apply(member, record)
+    }
+  }
+
+  #apply(member: MemberState, record: ControlRecord): void {
+    const { body } = record
+    const grant = grantOfMember(member, record.place)
+    if (body.type === 'member-admitted') {
+      this.#admit(member, grant, record, body)
+    } else if (body.type === 'member-removed' && grant.role === 'admin' && hasRight(grant.rights, 'remove')) {
+      if (!this.members.has(body.subject)) {
+        this.#addRemoval(body.subject, { rank: grant.rank, by: member.key, cuts: cutMap(body.subject, body.cuts) })
+      }
+    } else if (body.type === 'member-changed' && grant.role === 'admin' && hasRight(grant.rights, 'admit')) {
+      if (this.members.has(body.subject) || (body.rights & ~grant.rights) !== 0) return
+      const { from, role, rights, version } = body
+      const list = this.#changes.get(body.subject) ?? []
+      list.push({ from, role, rights, version, rank: grant.rank })
+      this.#changes.set(body.subject, list)
+    }
+  }
+
+  #admit(member: MemberState, grant: Grant, record: ControlRecord, body: ControlBody & { type: 'member-admitted' }): void {
+    const { certificate } = body
+    const key = toHex(certificate.subject)
+    if (this.members.has(key) || toHex(certificate.issuer) !== member.key || !equalBytes(certificate.mesh, this.#mesh)) return
+    if (checkGrant(grant, certificate) !== 'ok' || !certificateProven(certificate)) return
+    const { rank, role, rights } = certificate
+    const order = certificateId(encodeCertificate(certificate))
+    const candidate: Candidate = { key, rank, role, rights, certificate, admission: record.place, invite: body.invite, order }
+    // Records come in the order of their places: of two with one certificate the earlier stays.
+    const other = this.#candidates.get(key)
+    if (other === undefined || admittedBefore(candidate, other)) this.#candidates.set(key, candidate)
+  }
+
+  #addRemoval(subject: PublicKeyHex, removal: Removal): void {
+    const list = this.#removals.get(subject) ?? []
+    list.push(removal)
+    this.#removals.set(subject, list)
+  }
+}
+
+function founderCandidate(key: PublicKeyHex): Candidate {
+  return { key, ...FOUNDER_GRANT, certificate: null, admission: null, invite: null, order: new Uint8Array(32) }
+}
+
+/** Several admissions of one key: smallest rank number, then fewer rights, then the smaller id. */
+function admittedBefore(a: Candidate, b: Candidate): boolean {
+  if (a.rank !== b.rank) return a.rank < b.rank
+  if (a.rights !== b.rights) return fewerRights(a, b)
+  return compareBytes(a.order, b.order) < 0
+}
+
+function cutMap(author: PublicKeyHex, cuts: readonly Cut[]): Map<ChainKey, Cut> {
+  const map = new Map<ChainKey, Cut>()
+  for (const cut of cuts) {
+    const key = chainKeyOf(author, cut.chain, cut.epoch)
+    const other = map.get(key)
+    if (other === undefined || lowerCut(cut, other)) map.set(key, cut)
+  }
+  return map
+}
+
+function lowerCut(a: Cut, b: Cut): boolean {
+  return a.seq < b.seq || (a.seq === b.seq && compareBytes(a.id, b.id) < 0)
+}
+
+/** The most senior remover's cut; of equal ranks the lowest, chain key by chain key, and what one of them leaves out is cut to nothing. */
+function strongestRemoval(removals: readonly Removal[]): MemberState['removal'] {
+  if (removals.length === 0) return null
+  const rank = Math.min(...removals.map((removal) => removal.rank))
+  const [first, ...others] = removals.filter((removal) => removal.rank === rank).sort((a, b) => (a.by < b.by ? -1 : 1)) as [Removal]
+  const cuts = new Map(first.cuts)
+  for (const other of others as Removal[]) {
+    for (const [key, cut] of cuts) {
+      const theirs = other.cuts.get(key)
+      if (theirs === undefined) cuts.delete(key)
+      else if (lowerCut(theirs, cut)) cuts.set(key, theirs)
+    }
+  }
+  return { by: first.by, cuts }
+}
+
+type FounderNamed = ControlBody & { type: 'founder-named' }
+
+/** What a tie of counters is decided by (PROTOCOL §5 "smaller bytes"). */
+function refoundingBytes(body: FounderNamed): Buffer {
+  return Buffer.concat([fromHex(body.founder), body.cutsBytes])
+}
+
+const provenRefoundings = new WeakMap<FounderNamed, { readonly mesh: Uint8Array; readonly valid: boolean }>()
+
+/** The mesh id covers the recovery key: an answer for one mesh stays. */
+function refoundingProven(mesh: Uint8Array, recovery: Uint8Array, body: FounderNamed): boolean {
+  const known = provenRefoundings.get(body)
+  if (known !== undefined && equalBytes(known.mesh, mesh)) return known.valid
+  const founder = fromHex(body.founder)
+  const signed = refoundingValid(recovery, { mesh, founder, counter: body.counter, cuts: body.cutsBytes }, body.signature)
+  const valid = signed && checkPublicKey(founder) === 'ok'
+  provenRefoundings.set(body, { mesh, valid })
+  return valid
+}
+
+const provenCertificates = new WeakMap<Certificate, boolean>()
+
+function certificateProven(certificate: Certificate): boolean {
+  let proven = provenCertificates.get(certificate)
+  if (proven === undefined) {
+    proven = checkPublicKey(certificate.subject) === 'ok' && certificateSignatureValid(certificate)
+    provenCertificates.set(certificate, proven)
+  }
+  return proven
+}
+
+function foldEpochs(settled: readonly { member: MemberState; record: ControlRecord }[]): Pick<MeshView, 'wanted' | 'closed' | 'opened'> {
+  const wanted = new Map<ChainKey, Head[]>()
+  const closed = new Map<ChainKey, Head | null>()
+  const opened = new Set<ChainKey>()
+  const witnessed = new Map<string, number>()
+  const want = (head: Head): void => {
+    const heads = wanted.get(head.key) ?? []
+    if (!heads.some((other) => equalBytes(other.link, head.link))) heads.push(head)
+    wanted.set(head.key, heads.sort((a, b) => compareBytes(a.link, b.link)))
+  }
+  const ordered = [...settled].sort((a, b) => compareRecords(a.record, b.record))
+  for (const { member, record } of ordered) {
+    const { body, place } = record
+    if (body.type === 'epoch-opened' && epochOpeningHolds(record)) {
+      const before = chainKeyOf(place.author, place.chain, place.epoch - 1)
+      closed.set(before, body.kept)
+      opened.add(chainKeyOf(place.author, place.chain, place.epoch))
+      for (const head of body.kept === null ? body.branches : [body.kept, ...body.branches]) want(head)
+    } else if (body.type === 'branch-witnessed' && mayWitness(grantOfMember(member, place))) {
+      const counter = `${member.key} ${toHex(body.head.author)} ${body.head.epoch}`
+      const count = witnessed.get(counter) ?? 0
+      if (count >= LIMITS.branchesWitnessedMax) continue
+      witnessed.set(counter, count + 1)
+      want(body.head)
+    }
+  }
+  return { wanted, closed, opened }
+}
+
+function mayWitness(grant: Grant): boolean {
+  return grant.role !== 'observer' && hasRight(grant.rights, 'witness')
+}
+
+function compareRecords(a: ControlRecord, b: ControlRecord): number {
+  const [left, right] = [a.place, b.place]
+  if (left.author !== right.author) return left.author < right.author ? -1 : 1
+  return left.chain - right.chain || left.epoch - right.epoch || left.seq - right.seq || compareBytes(a.id, b.id)
+}
+
+/** PROTOCOL §4 "Epoch": seq 1 of epoch k+1, everything it names is of epoch k, and its prev is the link of the kept head. */
+function epochOpeningHolds(record: ControlRecord): boolean {
+  const { place, firstPrev, body } = record
+  if (body.type !== 'epoch-opened' || place.seq !== 1 || place.epoch < 2 || firstPrev === null) return false
+  const before = chainKeyOf(place.author, place.chain, place.epoch - 1)
+  const named = [body.kept, body.missing, body.fork?.a ?? null, ...body.branches].filter((head) => head !== null)
+  if (named.some((head) => head.key !== before)) return false
+  return body.kept === null ? isZero(firstPrev) : equalBytes(firstPrev, body.kept.link)
+}
+
+/**
+ * Folds control records into the view of the mesh. `counts` tells, given the branches wanted so far, whether a record stands on a line that
+ * counts; records of forked chains that do not are left out in a second pass.
+ */
+export function foldMesh(
+  mesh: Uint8Array,
+  preimage: MeshPreimage,
+  records: readonly ControlRecord[],
+  counts: (record: ControlRecord, wanted: MeshView['wanted']) => boolean = () => true
+): MeshView {
+  const first = new MeshFold(mesh, records).fold(preimage, records)
+  const counted = records.filter((record) => counts(record, first.wanted))
+  return counted.length === records.length ? first : new MeshFold(mesh, counted).fold(preimage, counted)
+}

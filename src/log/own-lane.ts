@@ -1,0 +1,240 @@
+// Local appends: callers wait here with their batches; each time the writer is free, everything that waits becomes one or more sealed
+// appends of the own chain. No caller's batch is cut; memory is bounded by letting callers wait (PROTOCOL §1 "Append").
+
+import { utf8 } from '../base/bytes.ts'
+import type { Random } from '../base/clock.ts'
+import type { ErrorCode } from '../base/errors.ts'
+import { LIMITS } from '../base/limits.ts'
+import { MeshError } from '../base/mesh-error.ts'
+import { hasRight } from '../identity/certificate.ts'
+import type { SigningKey } from '../identity/ed25519.ts'
+import { buildAppend, type EventDraft, type PreparedEvent, prepareBatch } from './append-builder.ts'
+import type { Batch } from './batch.ts'
+import type { ChainRow } from './chain-row.ts'
+import type { CommitWriter } from './commit-writer.ts'
+import { eventType, roleAtLeast } from './event-types.ts'
+import type { HybridClock, Stamp } from './hybrid-clock.ts'
+import { grantAt } from './mesh-fold.ts'
+import { chainKeyOf, type Head } from './statement.ts'
+
+export interface AppendedEvent {
+  readonly id: Uint8Array
+  readonly epoch: number
+  readonly seq: number
+}
+
+/** `open`: appends run. `held`: they wait (recovering). A code: they are refused. */
+export type WriteMode = 'open' | 'held' | ErrorCode
+
+interface Caller {
+  readonly events: readonly PreparedEvent[]
+  readonly bytes: number
+  resolve(events: AppendedEvent[]): void
+  reject(error: MeshError): void
+}
+
+interface Group {
+  readonly callers: Caller[]
+  readonly events: PreparedEvent[]
+  bytes: number
+}
+
+export interface OwnLaneOptions {
+  readonly mesh: Uint8Array
+  readonly key: SigningKey
+  readonly clock: HybridClock
+  readonly random: Random
+}
+
+const WAITING_CALLERS_MAX = 65_536
+
+export class OwnLane {
+  readonly #options: OwnLaneOptions
+  readonly #writer: CommitWriter
+  #mode: WriteMode = 'held'
+  #queue: Caller[] = []
+  #queuedEvents = 0
+  #queuedBytes = 0
+  #room: (() => void)[] = []
+  #requested = false
+
+  constructor(options: OwnLaneOptions, writer: CommitWriter) {
+    this.#options = options
+    this.#writer = writer
+  }
+
+  get mode(): WriteMode {
+    return this.#mode
+  }
+
+  setMode(mode: WriteMode): void {
+    this.#mode = mode
+    if (mode === 'open') this.#request()
+    else if (mode !== 'held') this.#refuseAll(new MeshError(mode, 'this node does not append'))
+  }
+
+  /** Looks again at what waits: after a commit that may have unblocked it. */
+  kick(): void {
+    this.#request()
+  }
+
+  /** Resolves when the events are on the disk. One caller's events are neighbours in one append. */
+  async append(drafts: readonly EventDraft[]): Promise<AppendedEvent[]> {
+    const { events, bytes } = prepareBatch(drafts)
+    if (this.#mode !== 'open' && this.#mode !== 'held') throw new MeshError(this.#mode, 'this node does not append')
+    while (this.#queuedEvents + events.length > LIMITS.appendQueueEventsMax || this.#queuedBytes + bytes > LIMITS.appendQueueBytesMax) {
+      if (this.#room.length >= WAITING_CALLERS_MAX) throw new MeshError('LOG_QUEUE_FULL', 'too many callers wait to append')
+      await new Promise<void>((resolve) => this.#room.push(resolve))
+    }
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ events, bytes, resolve, reject })
+      this.#queuedEvents += events.length
+      this.#queuedBytes += bytes
+      this.#request()
+    })
+  }
+
+  #request(): void {
+    if (this.#requested || this.#mode !== 'open' || this.#queue.length === 0) return
+    this.#requested = true
+    let staged: { callers: readonly Caller[]; results: AppendedEvent[][] }[] = []
+    this.#writer.push('own', {
+      stage: (batch) => {
+        this.#requested = false
+        staged = this.#stage(batch)
+      },
+      durable: () => {
+        for (const { callers, results } of staged) callers.forEach((caller, index) => caller.resolve(results[index] as AppendedEvent[]))
+        this.#wake()
+        this.#request()
+      },
+      failed: (error) => {
+        this.#requested = false
+        for (const { callers } of staged) for (const caller of callers) caller.reject(error)
+        this.#refuseAll(error)
+      }
+    })
+  }
+
+  #refuseAll(error: MeshError): void {
+    const callers = this.#queue.splice(0)
+    this.#queuedEvents = 0
+    this.#queuedBytes = 0
+    for (const caller of callers) caller.reject(error)
+    this.#wake()
+  }
+
+  #wake(): void {
+    const waiting = this.#room
+    this.#room = []
+    for (const resolve of waiting) resolve()
+  }
+
+  #stage(batch: Batch): { callers: readonly Caller[]; results: AppendedEvent[][] }[] {
+    if (this.#mode !== 'open' || ownRow(batch, this.#options.key.publicKeyHex).fork !== null) return []
+    const staged: { callers: readonly Caller[]; results: AppendedEvent[][] }[] = []
+    this.#stepClock(batch)
+    for (const group of this.#takeGroups(batch)) {
+      const { head, ids } = this.#build(batch, group.events)
+      let at = 0
+      const results = group.callers.map((caller) =>
+        caller.events.map(() => {
+          const event = { id: ids[at] as Buffer, epoch: head.epoch, seq: head.firstSeq + at }
+          at++
+          return event
+        })
+      )
+      staged.push({ callers: group.callers, results })
+    }
+    return staged
+  }
+
+  /** Appends `clock-stepped` first when the clock was set back (PROTOCOL §4 "Clock"). */
+  #stepClock(batch: Batch): void {
+    const place = { author: this.#options.key.publicKeyHex, chain: 0, epoch: 1, seq: 1 }
+    if (this.#queue.length === 0 || grantAt(batch.view, place) === null) return
+    const step = this.#options.clock.stepBack()
+    if (step === null) return
+    const text = (stamp: Stamp): string => `${stamp.ms}.${stamp.counter}`
+    const payload = utf8(JSON.stringify({ from: text(step.from), to: text(step.to) }))
+    this.#build(batch, prepareBatch([{ type: 'clock-stepped', payload }]).events, step.to)
+  }
+
+  #takeGroups(batch: Batch): Group[] {
+    const groups: Group[] = []
+    let taken = 0
+    for (const caller of this.#queue) {
+      const refusal = this.#refusal(batch, caller)
+      if (refusal !== null) {
+        taken++
+        this.#release(caller)
+        caller.reject(refusal)
+        continue
+      }
+      const open = groups.at(-1)
+      const fits =
+        open !== undefined &&
+        open.events.length + caller.events.length <= LIMITS.appendEventsMax &&
+        open.bytes + caller.bytes <= LIMITS.appendBytesTarget
+      if (!fits && groups.length >= LIMITS.commitAppendsMax) break
+      const group = fits ? open : { callers: [], events: [], bytes: 0 }
+      if (!fits) groups.push(group)
+      group.callers.push(caller)
+      for (const event of caller.events) group.events.push(event)
+      group.bytes += caller.bytes
+      this.#release(caller)
+      taken++
+    }
+    this.#queue.splice(0, taken)
+    return groups
+  }
+
+  #release(caller: Caller): void {
+    this.#queuedEvents -= caller.events.length
+    this.#queuedBytes -= caller.bytes
+  }
+
+  /** A local append is refused unless it is authorised (PROTOCOL §2). */
+  #refusal(batch: Batch, caller: Caller): MeshError | null {
+    const author = this.#options.key.publicKeyHex
+    const row = ownRow(batch, author)
+    const grant = grantAt(batch.view, { author, chain: 0, epoch: row.epoch, seq: (row.tips[0]?.lastSeq ?? 0) + 1 })
+    const checked = new Set<string>()
+    for (const { type } of caller.events) {
+      if (checked.has(type)) continue
+      checked.add(type)
+      const rule = eventType(type)
+      if (grant === null) return new MeshError('EVENT_FORBIDDEN', 'this node is not a member of the mesh')
+      if (rule === null || !roleAtLeast(grant.role, rule.role) || (rule.right !== null && !hasRight(grant.rights, rule.right))) {
+        return new MeshError('EVENT_FORBIDDEN', `a node with the role ${grant.role} cannot append ${type}`)
+      }
+    }
+    return null
+  }
+
+  #build(batch: Batch, events: readonly PreparedEvent[], first?: Stamp): { head: Head; ids: readonly Buffer[] } {
+    const { mesh, key, clock, random } = this.#options
+    const row = ownRow(batch, key.publicKeyHex)
+    const tip = row.tips[0]
+    const place = {
+      author: key.publicKey,
+      chain: 0,
+      epoch: row.epoch,
+      firstSeq: (tip?.lastSeq ?? 0) + 1,
+      prev: tip?.link ?? new Uint8Array(32)
+    }
+    const { head, blocks, ids } = buildAppend(mesh, key, place, events, () => first ?? clock.stamp(), random)
+    batch.store(head, blocks, true)
+    return { head, ids }
+  }
+}
+
+/** The row of the newest epoch of the own main chain. */
+export function ownRow(batch: Batch, self: string): ChainRow {
+  let row = batch.row(chainKeyOf(self, 0, 1))
+  for (;;) {
+    const next = batch.row(chainKeyOf(self, 0, row.epoch + 1))
+    if (next.tips.length === 0) return row
+    row = next
+  }
+}

@@ -1,0 +1,411 @@
+// The replication machine of one node (PROTOCOL §4, §6): `step(now, input) → effects`. Pure and deterministic: time comes in, randomness is
+// a seeded port, everything slow is an effect. The same code runs on libp2p and in the simulator. It never sees inside a frame.
+
+import { LIMITS } from '../base/limits.ts'
+import type { ChainState } from '../log/chain-state.ts'
+import type { Head } from '../log/statement.ts'
+import { Beacons } from './beacons.ts'
+import { Branches } from './branches.ts'
+import { type ChainRecord, knownHead, linkName, storedSeq } from './chain-table.ts'
+import type {
+  ChainStatus,
+  Effect,
+  Input,
+  MembersView,
+  PeerStatus,
+  ReplicationStatus,
+  ReplicatorOptions,
+  SyncMessage,
+  TimerId
+} from './contract.ts'
+import { Core, type PeerRecord } from './core.ts'
+import { Fetching } from './fetching.ts'
+import { ForkSearch } from './fork-search.ts'
+import { Frontier } from './frontier.ts'
+import { Gossip } from './gossip.ts'
+import { Instances } from './instances.ts'
+import { Recovery } from './recovery.ts'
+import { Serving } from './serving.ts'
+
+export class Replicator {
+  readonly #core: Core
+  readonly #frontier: Frontier
+  readonly #fetching: Fetching
+  readonly #serving: Serving
+  readonly #search: ForkSearch
+  readonly #gossip: Gossip
+  readonly #branches: Branches
+  readonly #beacons: Beacons
+  readonly #instances: Instances
+  readonly #recovery: Recovery
+
+  constructor(options: ReplicatorOptions) {
+    const core = new Core(options)
+    this.#core = core
+    this.#serving = new Serving(core)
+    this.#frontier = new Frontier(core, {
+      claimsChanged: () => this.#fetching.touch(),
+      answered: (peer) => this.#answered(peer),
+      proofMissing: (peer, key) => this.#branches.proofMissing(peer, key),
+      ownHeadHeld: () => this.#recovery.ownHeadHeld()
+    })
+    this.#fetching = new Fetching(core, {
+      diverged: (peer, record, tip) => this.#search.start(peer, record, tip),
+      dropClaim: (peer, key) => this.#frontier.drop(peer, key),
+      ownAhead: () => this.#recovery.again(),
+      waits: (key) => this.#gossip.waits(key)
+    })
+    this.#search = new ForkSearch(core, { ended: (record, peer, found) => this.#searched(record, peer, found) })
+    this.#gossip = new Gossip(core, {
+      hint: (peer, head) => this.#frontier.hint(peer, head),
+      touch: () => this.#fetching.touch(),
+      ownAhead: () => this.#recovery.again()
+    })
+    this.#branches = new Branches(core, { mayAppend: () => this.#recovery.phase === 'ready' })
+    this.#instances = new Instances(core, () => this.#recovery.instanceChanged())
+    this.#beacons = new Beacons(core, { own: (beacon) => this.#instances.seen(beacon.instance, beacon.timeMs) })
+    this.#recovery = new Recovery(core, {
+      yields: () => this.#instances.yields,
+      openEpoch: (record, missing) => this.#branches.openEpoch(record, missing),
+      ready: () => core.wake('branches', core.nowMs)
+    })
+  }
+
+  /** Takes one input; `nowMs` never goes back. The effects are to be done in their order. */
+  step(nowMs: number, input: Input): readonly Effect[] {
+    const core = this.#core
+    core.nowMs = Math.max(core.nowMs, nowMs)
+    core.effects = []
+    this.#take(input)
+    this.#fetching.run()
+    return core.effects
+  }
+
+  status(): ReplicationStatus {
+    const chains = [...this.#core.chains.sorted()].map((record) => this.#chainStatus(record))
+    const peers = [...this.#core.peers.values()].map(peerStatus)
+    return { state: this.#recovery.state, chains, peers, parkedBytes: this.#gossip.parkedBytes }
+  }
+
+  /** Sizes of everything that grows, for tests and metrics. */
+  sizes(): Readonly<Record<string, number>> {
+    let claims = 0
+    let proofs = 0
+    for (const peer of this.#core.peers.values()) {
+      claims += peer.claims.size
+      proofs += peer.proofs.size
+    }
+    const parked = { parkedBytes: this.#gossip.parkedBytes, parked: this.#gossip.parkedCount }
+    return {
+      ...this.#core.sizes(),
+      ...parked,
+      claims,
+      proofs,
+      fetches: this.#fetching.open,
+      serves: this.#serving.open
+    }
+  }
+
+  #take(input: Input): void {
+    switch (input.kind) {
+      case 'start':
+        return this.#start(input)
+      case 'chain':
+        return this.#chain(input.state)
+      case 'members':
+        return this.#members(input)
+      case 'appended':
+        return this.#appended(input.head, input.bytes)
+      case 'peer-up':
+        return this.#peerUp(input)
+      case 'peer-down':
+        return this.#peerDown(input.peer)
+      case 'message':
+        return this.#message(input.peer, input.message)
+      case 'writable':
+        return this.#writable(input.peer, input.writable)
+      case 'gossip':
+        return this.#gossip.receive(this.#core.peers.get(input.peer), input.peer, input.head, input.frame)
+      case 'beacon':
+        return this.#beacons.receive(input.beacon)
+      case 'claimed':
+        return this.#instances.claimed(input.instance, input.timeMs)
+      case 'claim':
+        return this.#claim(input.timeMs)
+      case 'override':
+        return this.#recovery.override()
+      case 'timer':
+        return this.#timer(input.id)
+      default:
+        return this.#answer(input)
+    }
+  }
+
+  #answer(input: Input & { readonly ticket: number }): void {
+    const answer = this.#core.answer(input.ticket)
+    if (input.kind === 'ingested') answer?.ingested?.(input.outcomes)
+    else if (input.kind === 'witnessed') answer?.witnessed?.(input.valid)
+    else if (input.kind === 'range') answer?.range?.(input.result)
+    else if (input.kind === 'points') answer?.points?.(input.heads)
+  }
+
+  #start(input: Input & { readonly kind: 'start' }): void {
+    this.#takeMembers(input)
+    for (const state of input.chains) this.#chain(state)
+    this.#recovery.start(input.markerFits, input.markerHead)
+  }
+
+  #chain(state: ChainState): void {
+    const before = this.#core.chains.get(state.key)?.state ?? null
+    const record = this.#core.chains.update(state)
+    this.#frontier.settle(state.key)
+    this.#gossip.chainChanged(state.key)
+    this.#branches.chainChanged(record, before)
+    this.#beacons.chainChanged(state.key)
+    if (record.fetchId === 0) this.#fetching.touch()
+    if (!this.#core.isOwn(record.author)) return
+    const tip = state.tips[0]
+    if (tip !== undefined && !state.closed) this.#beacons.ownHead(tip)
+    if (tip?.link !== before?.tips[0]?.link) this.#recovery.progress()
+    else this.#recovery.check()
+  }
+
+  #takeMembers(view: MembersView): { readonly removal: boolean; readonly admission: boolean } {
+    const before = this.#core.members
+    let removal = false
+    let admission = false
+    for (const member of view.members) {
+      const known = before.get(member.key)
+      if (known === undefined) admission = true
+      if (member.removed && known?.removed !== true) removal = true
+    }
+    this.#core.members = new Map(view.members.map((member) => [member.key, member]))
+    this.#core.selfAdmitted = view.selfAdmitted
+    this.#core.observer = view.observer
+    return { removal, admission }
+  }
+
+  #members(view: MembersView): void {
+    const { removal, admission } = this.#takeMembers(view)
+    if (removal) this.#dropRemoved()
+    if (removal || admission) {
+      for (const record of this.#core.chains.all()) record.stopped = null
+      this.#frontier.nudge()
+      this.#fetching.touch()
+    }
+    this.#recovery.progress()
+  }
+
+  #dropRemoved(): void {
+    for (const peer of [...this.#core.peers.values()]) {
+      if (this.#core.members.get(peer.key)?.removed !== true) continue
+      this.#core.disconnect(peer, 'removed')
+      this.#forget(peer)
+    }
+  }
+
+  #appended(head: Head, bytes: Uint8Array | null): void {
+    if (bytes !== null && bytes.length <= LIMITS.gossipBytesMax)
+      this.#core.emit({ kind: 'publish', what: 'append', bytes, head })
+    else this.#core.emit({ kind: 'publish', what: 'head', bytes: EMPTY, head })
+  }
+
+  #peerUp(input: Input & { readonly kind: 'peer-up' }): void {
+    const core = this.#core
+    const known = core.peers.get(input.peer)
+    if (known !== undefined) this.#forget(known)
+    const peer = newPeer(core, input)
+    if (core.isOwn(input.key)) this.#instances.seen(input.instance, input.timeMs)
+    if (core.members.get(input.key)?.removed === true) return core.disconnect(peer, 'removed')
+    if (core.peers.size >= LIMITS.connectionsMax) return core.disconnect(peer, 'too-many')
+    core.peers.set(input.peer, peer)
+    this.#serving.peerUp(peer)
+    this.#frontier.peerUp(peer)
+    this.#beacons.peerUp(peer)
+    this.#recovery.progress()
+  }
+
+  #peerDown(handle: string): void {
+    const peer = this.#core.peers.get(handle)
+    if (peer === undefined) return
+    peer.gone = true
+    this.#forget(peer)
+    this.#recovery.check()
+  }
+
+  #forget(peer: PeerRecord): void {
+    this.#core.peers.delete(peer.peer)
+    this.#frontier.dropAll(peer)
+    this.#fetching.peerDown(peer)
+    this.#serving.peerDown(peer)
+    this.#search.peerDown(peer)
+  }
+
+  #message(handle: string, message: SyncMessage): void {
+    const core = this.#core
+    const peer = core.peers.get(handle)
+    if (peer === undefined || peer.gone) return
+    if (message.kind === 'frame') return this.#fetching.frame(peer, message.id, message.bytes)
+    if (!core.spend(peer, costOf(message))) {
+      core.fault(peer, 'flood')
+      return
+    }
+    this.#small(peer, message)
+    if (peer.gone) this.#forget(peer)
+  }
+
+  #small(peer: PeerRecord, message: Exclude<SyncMessage, { readonly kind: 'frame' }>): void {
+    switch (message.kind) {
+      case 'digest':
+        return this.#frontier.digest(peer, message.digest)
+      case 'frontier':
+        this.#frontier.frontier(peer, message)
+        return this.#branches.flush(peer)
+      case 'fetch':
+        return this.#serving.fetch(peer, message)
+      case 'cancel':
+        return this.#serving.cancel(peer, message.id)
+      case 'credit':
+        return this.#serving.credit(peer, message.bytes)
+      case 'end':
+        return this.#fetching.ended(peer, message.id, message.reason)
+      case 'probe':
+        return this.#serving.probe(peer, message)
+      case 'points':
+        return this.#search.points(peer, message.id, message.heads)
+      case 'proofs':
+        return this.#branches.receive(peer, message.proofs)
+      case 'beacon':
+        return this.#beacons.receiveBytes(peer, message.bytes)
+    }
+  }
+
+  #writable(handle: string, writable: boolean): void {
+    const peer = this.#core.peers.get(handle)
+    if (peer === undefined) return
+    peer.writable = writable
+    if (!writable) return
+    this.#branches.flush(peer)
+    this.#serving.resume(peer)
+    this.#frontier.writable(peer)
+    this.#beacons.writable(peer)
+  }
+
+  #answered(peer: PeerRecord): void {
+    if (peer.inSync) this.#recovery.ownHeadHeld()
+    if (peer.toldAnswered) return this.#recovery.check()
+    peer.toldAnswered = true
+    this.#recovery.progress()
+  }
+
+  #searched(record: ChainRecord, peer: PeerRecord, found: boolean): void {
+    const claim = peer.claims.get(record.key)
+    if (found && this.#core.isOwn(record.author) && claim?.checked === true && claim.head !== null)
+      this.#branches.ownBranch(claim.head)
+    if (!found) record.avoided.set(peer.peer, this.#core.nowMs + LIMITS.fetchStallMs)
+    this.#fetching.touch()
+  }
+
+  #claim(timeMs: number): void {
+    this.#core.emit({ kind: 'announce-claim', timeMs })
+    this.#instances.claimed(this.#core.options.instance, timeMs)
+  }
+
+  #timer(id: TimerId): void {
+    this.#core.timerFired(id)
+    switch (id) {
+      case 'frontier':
+        this.#gossip.expire()
+        return this.#frontier.tick()
+      case 'fetch':
+        this.#search.tick()
+        return this.#fetching.tick()
+      case 'gap':
+        return this.#gossip.tick()
+      case 'beacon':
+        return this.#beacons.tick()
+      case 'branches':
+        return this.#branches.tick()
+      case 'recovery':
+        return this.#recovery.check()
+    }
+  }
+
+  #chainStatus(record: ChainRecord): ChainStatus {
+    const told = this.#beacons.of(record.author)
+    const ofThis = told?.beacon.head.key === record.key ? told : undefined
+    const knownSeq = knownHead(record.state)?.lastSeq ?? 0
+    const seq = storedSeq(record)
+    let state: ChainStatus['state'] = 'unconfirmed'
+    if (record.state?.fork != null) state = 'forked'
+    else if (ofThis?.contradicted === true) state = 'contradicted'
+    else if (knownSeq > seq) state = 'behind'
+    else if (ofThis?.confirmed != null) state = 'complete'
+    const source = this.#fetching.sourceOf(record)
+    return {
+      key: record.key,
+      storedSeq: seq,
+      knownSeq,
+      state,
+      beaconMs: ofThis?.beacon.timeMs ?? null,
+      source,
+      failures: record.failures
+    }
+  }
+}
+
+const EMPTY = new Uint8Array(0)
+
+function newPeer(core: Core, input: Input & { readonly kind: 'peer-up' }): PeerRecord {
+  const window = LIMITS.framesOpenMax * LIMITS.frameBytesMax
+  return {
+    peer: input.peer,
+    key: input.key,
+    instance: input.instance,
+    writable: true,
+    sendCredit: window,
+    receiveCredit: window,
+    claims: new Map(),
+    frontierRound: 0,
+    answered: false,
+    toldAnswered: false,
+    inSync: false,
+    ownHeadChecks: 0,
+    digestSentMs: Number.NEGATIVE_INFINITY,
+    frontierSentMs: Number.NEGATIVE_INFINITY,
+    frontierDue: false,
+    digestDueMs: core.nowMs,
+    fetches: 0,
+    lastFrameMs: Number.NEGATIVE_INFINITY,
+    closedFetches: new Set(),
+    proofs: new Map(),
+    beaconDue: true,
+    faults: 0,
+    lastFault: null,
+    budget: LIMITS.peerMessagesBurst,
+    budgetAtMs: core.nowMs,
+    gone: false
+  }
+}
+
+function peerStatus(peer: PeerRecord): PeerStatus {
+  const lastFrontierMs = Number.isFinite(peer.digestSentMs) ? peer.digestSentMs : null
+  const { key, inSync, answered, fetches, faults, lastFault } = peer
+  return { peer: peer.peer, key, inSync, answered, lastFrontierMs, fetches, faults, lastFault }
+}
+
+/** Messages that make the log verify or read cost more. */
+function costOf(message: SyncMessage): number {
+  switch (message.kind) {
+    case 'frontier':
+      return 8
+    case 'proofs':
+      return 2 * message.proofs.length
+    case 'beacon':
+    case 'fetch':
+    case 'probe':
+      return 4
+    default:
+      return 1
+  }
+}

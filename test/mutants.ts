@@ -1,0 +1,16 @@
+// Controls switched off one at a time: `npm run mutants [ID…]` applies each replacement to a copy of the tree and runs the tests that
+// cite the id; at least one of them must turn red.
+
+export interface Mutant {
+  /** The promise whose tests must turn red. */
+  readonly id: string
+  /** What the replacement takes away, in a few words. */
+  readonly what: string
+  /** Relative to the project. */
+  readonly file: string
+  /** Text that stands exactly once in the file. */
+  readonly find: string
+  readonly replace: string
+}
+
+export const MUTANTS: readonly Mutant[] = []
