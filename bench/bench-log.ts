@@ -1,7 +1,7 @@
 // The product's log as the benchmarks use it: the real store, a mesh of one, nothing switched off.
 
-import { setTimeout as pause } from 'node:timers/promises'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { systemClock, systemRandom } from '../src/base/clock.ts'
 import { silentLogger } from '../src/base/logger.ts'
 import { type SigningKey, signingKeyFromSeed } from '../src/identity/ed25519.ts'
@@ -12,7 +12,7 @@ import type { EventStore } from '../src/log/event-store.ts'
 import { openLevelStore } from '../src/store/open-level-store.ts'
 
 export const BENCH_TYPE = 'app-bench'
-/** Rounds of 1024 events that are marked with another type: what a query by type finds. */
+/** Every tenth batch has this type: what a query by type finds. */
 export const RARE_TYPE = 'app-rare'
 
 const FOUNDER_SEED = new Uint8Array(32).fill(7)
@@ -57,10 +57,10 @@ export async function openBenchLog(folder: string, key: SigningKey = founderKey)
   return { store, log, close }
 }
 
-const FILL_BATCH = 512
-const FILL_OPEN = 16
+const FILL_BATCH = 64
+const FILL_OPEN = 64
 
-/** Appends events in large batches. Every tenth batch is of the rare type. */
+/** Appends events in batches, many at once. Every tenth batch is of the rare type. */
 export async function fillLog(log: EventLog, payloads: readonly Uint8Array[], events: number): Promise<void> {
   const open = new Set<Promise<unknown>>()
   for (let start = 0; start < events; start += FILL_BATCH) {

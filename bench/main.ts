@@ -3,24 +3,31 @@
 
 import { parseArgs } from 'node:util'
 import { measureAppend } from './append.ts'
+import { measureCatchUp } from './catch-up.ts'
+import { measureLiveBatch } from './live-batch.ts'
 import type { Measurement } from './measure.ts'
 import { measureOpen } from './open.ts'
 import { measureQueries } from './query.ts'
 
 const APPENDS = [1, 16, 256]
 const OPEN_EVENTS = 1_000_000
-
-/** Benchmarks that share their preparation stand in one group. */
-const GROUPS: readonly { names: readonly string[]; run: (wanted: ReadonlySet<string>) => Promise<Measurement[]> }[] = [
-  ...APPENDS.map((callers) => ({ names: [`append-${callers}`], run: async () => [await measureAppend(callers)] })),
-  { names: ['open-1m'], run: async () => [await measureOpen(OPEN_EVENTS)] },
-  { names: ['query-time', 'query-type', 'disk-bytes'], run: measureQueries }
-]
+const CATCH_UP_EVENTS = 200_000
 
 const { values, positionals } = parseArgs({
   options: { json: { type: 'boolean', default: false }, events: { type: 'string' } },
   allowPositionals: true
 })
+const catchUpEvents = Number(values.events ?? CATCH_UP_EVENTS)
+
+/** Benchmarks that share their preparation stand in one group. */
+const GROUPS: readonly { names: readonly string[]; run: (wanted: ReadonlySet<string>) => Promise<Measurement[]> }[] = [
+  ...APPENDS.map((callers) => ({ names: [`append-${callers}`], run: async () => [await measureAppend(callers)] })),
+  { names: ['catch-up', 'wire-bytes'], run: (wanted) => measureCatchUp(catchUpEvents, wanted) },
+  { names: ['live-batch'], run: async () => [await measureLiveBatch()] },
+  { names: ['open-1m'], run: async () => [await measureOpen(OPEN_EVENTS)] },
+  { names: ['query-time', 'query-type', 'disk-bytes'], run: measureQueries }
+]
+
 const known = GROUPS.flatMap(({ names }) => names)
 const unknown = positionals.filter((name) => !known.includes(name))
 if (unknown.length > 0) {

@@ -3,6 +3,8 @@
 import { createHash } from 'node:crypto'
 
 export const PAYLOAD_BYTES = 256
+/** Payload, a signature and the least of a header: what one sealed event costs. */
+export const EVENT_FLOOR_BYTES: number = PAYLOAD_BYTES + 64 + 40
 const ITEM_BYTES_MAX = 24
 const TAIL_BYTES = 9
 

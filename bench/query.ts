@@ -5,14 +5,11 @@ import { type EventQuery, queryEvents } from '../src/log/event-query.ts'
 import { type BenchLog, fillLog, openBenchLog, RARE_TYPE } from './bench-log.ts'
 import { fillScanFloor, scanFloor } from './floors/scan-floor.ts'
 import { byTurns, diskBytes, inFolder, type Measurement, measurement } from './measure.ts'
-import { PAYLOAD_BYTES, payloads } from './payload.ts'
+import { EVENT_FLOOR_BYTES, PAYLOAD_BYTES, payloads } from './payload.ts'
 
 const EVENTS = 200_000
 const TAKEN = 15_000
 const ROUNDS = 5
-
-/** Payload, one seal's share in an append and the least of a header: what an event must cost. */
-export const EVENT_FLOOR_BYTES: number = PAYLOAD_BYTES + 64 + 40
 
 export function measureQueries(names: ReadonlySet<string>): Promise<Measurement[]> {
   return inFolder(async (folder) => {
@@ -26,7 +23,9 @@ export function measureQueries(names: ReadonlySet<string>): Promise<Measurement[
     await opened.close()
     if (names.has('disk-bytes')) {
       const bytes = diskBytes(join(folder, 'log', 'store')) / EVENTS
-      measured.push(measurement('disk-bytes', 'bytes/event', bytes, EVENT_FLOOR_BYTES, `${EVENTS} events of ${PAYLOAD_BYTES} bytes`))
+      measured.push(
+        measurement('disk-bytes', 'bytes/event', bytes, EVENT_FLOOR_BYTES, `${EVENTS} events of ${PAYLOAD_BYTES} bytes`)
+      )
     }
     return measured
   })

@@ -6,72 +6,24 @@ import { type SigningKey, signingKeyFromSeed } from '../src/identity/ed25519.ts'
 import type { ChainState, IngestOutcome } from '../src/log/chain-state.ts'
 import { sha256 } from '../src/log/hash.ts'
 import {
-  type ChainKey, chainKeyOf, encodeForkProof, encodeHead, type ForkProof, HEAD_BYTES, type Head, headSealValid, type PublicKeyHex,
-  parseChainKey, sealStatement, tryDecodeHead, tryForkProof
+  type ChainKey,
+  chainKeyOf,
+  encodeForkProof,
+  encodeHead,
+  type ForkProof,
+  type Head,
+  type PublicKeyHex,
+  parseChainKey,
+  sealStatement,
+  tryForkProof
 } from '../src/log/statement.ts'
-import type { MembersView, MemberView, Place, RangeResult } from '../src/replication/contract.ts'
+import type { MembersView, Place, RangeResult } from '../src/replication/contract.ts'
+import { foldModel, type View } from './model-fold.ts'
+import { decodeModelFrame, frameOf, type Line, type ModelRecord, type Stored, sealHolds } from './model-frame.ts'
 import type { Appended, SimLog, SimLogOptions, SimRecord } from './sim-log.ts'
-
-interface Stored {
-  readonly head: Head
-  readonly frame: Uint8Array
-  readonly records: readonly ModelRecord[]
-}
-
-/** A record as it is written: heads and proofs as hex. */
-interface ModelRecord {
-  readonly type: string
-  readonly text?: string
-  readonly subject?: string
-  readonly admin?: boolean
-  readonly cuts?: Readonly<Record<ChainKey, { readonly seq: number; readonly id: string }>>
-  readonly head?: string
-  readonly fork?: string | null
-  readonly kept?: string | null
-  readonly branches?: readonly string[]
-}
-
-interface Line {
-  readonly byLink: Map<string, Stored>
-  readonly tips: Set<string>
-  fork: ForkProof | null
-  witness: Head | null
-}
 
 interface Snapshot {
   readonly lines: ReadonlyMap<ChainKey, Line>
-}
-
-interface View {
-  readonly members: ReadonlyMap<PublicKeyHex, MemberView>
-  readonly cuts: ReadonlyMap<PublicKeyHex, Readonly<Record<ChainKey, { readonly seq: number; readonly id: string }>>>
-  readonly wanted: ReadonlyMap<ChainKey, readonly Head[]>
-  readonly closed: ReadonlySet<ChainKey>
-}
-
-const seals = new Map<string, boolean>()
-
-/** Remembers what was verified: the same seal is met on every simulated node. */
-export function sealHolds(head: Head): boolean {
-  const name = toHex(head.link)
-  const known = seals.get(name)
-  if (known !== undefined) return known
-  if (seals.size > 500_000) seals.clear()
-  const valid = headSealValid(head)
-  seals.set(name, valid)
-  return valid
-}
-
-const decoded = new Map<string, Head | null>()
-
-function headFromHex(text: string): Head | null {
-  let head = decoded.get(text)
-  if (head === undefined) {
-    head = tryDecodeHead(fromHex(text))
-    if (decoded.size > 100_000) decoded.clear()
-    decoded.set(text, head)
-  }
-  return head
 }
 
 export class ModelLog implements SimLog {
@@ -104,7 +56,11 @@ export class ModelLog implements SimLog {
 
   members(): MembersView {
     const { members } = this.#folded()
-    return { members: [...members.values()], selfAdmitted: members.has(this.#key.publicKeyHex), observer: this.#options.observer }
+    return {
+      members: [...members.values()],
+      selfAdmitted: members.has(this.#key.publicKeyHex),
+      observer: this.#options.observer
+    }
   }
 
   takeChanges(): readonly ChainState[] {
@@ -119,7 +75,8 @@ export class ModelLog implements SimLog {
     return changed
   }
 
-  append(records: readonly SimRecord[]): Promise<Appended> {
+  append(records: readonly SimRecord[]): Promise<Appended | null> {
+    if (this.#mustOpen(records)) return Promise.resolve(null)
     const written = records.map((record) => this.#encode(record))
     const opening = records[0]?.type === 'epoch-opened' ? records[0] : null
     const epoch = opening?.epoch ?? this.#ownEpoch()
@@ -168,7 +125,12 @@ export class ModelLog implements SimLog {
     return true
   }
 
-  async readRange(key: ChainKey, after: Place | null, tip: Place, bytesMax: number): Promise<RangeResult | 'diverged' | 'unknown' | 'failed'> {
+  async readRange(
+    key: ChainKey,
+    after: Place | null,
+    tip: Place,
+    bytesMax: number
+  ): Promise<RangeResult | 'diverged' | 'unknown' | 'failed'> {
     const path = this.#path(key, tip)
     if (path === null) return 'unknown'
     let from = 0
@@ -206,9 +168,7 @@ export class ModelLog implements SimLog {
     const parts: string[] = []
     for (const key of [...this.#lines.keys()].sort()) {
       const state = this.#state(key)
-      const restricted = state.fork !== null || state.closed
-      const held = restricted ? state.wanted.filter((head) => this.#lines.get(key)?.byLink.has(toHex(head.link))) : state.tips
-      parts.push(key, restricted ? 'restricted' : 'open', ...held.map((head) => toHex(head.link)).sort())
+      parts.push(key, state.fork === null ? 'one line' : 'forked', ...state.tips.map((tip) => toHex(tip.link)).sort())
     }
     for (const member of [...this.#folded().members.values()].sort((a, b) => (a.key < b.key ? -1 : 1))) {
       parts.push(member.key, String(member.removed), String(member.admits))
@@ -219,6 +179,12 @@ export class ModelLog implements SimLog {
   /** Every stored event as `key@link:index`, for the checker of losses. */
   holds(head: Head): boolean {
     return this.#lines.get(head.key)?.byLink.has(toHex(head.link)) ?? false
+  }
+
+  #mustOpen(records: readonly SimRecord[]): boolean {
+    if (records[0]?.type === 'epoch-opened') return false
+    const line = this.#lines.get(chainKeyOf(this.#key.publicKey, 0, this.#ownEpoch()))
+    return line !== undefined && line.fork !== null
   }
 
   #encode(record: SimRecord): ModelRecord {
@@ -233,7 +199,12 @@ export class ModelLog implements SimLog {
       case 'epoch-opened': {
         const hex = (head: Head | null): string | null => (head === null ? null : toHex(encodeHead(head)))
         const fork = record.fork === null ? null : toHex(encodeForkProof(record.fork))
-        return { type: record.type, fork, kept: hex(record.kept), branches: record.branches.map((head) => toHex(encodeHead(head))) }
+        return {
+          type: record.type,
+          fork,
+          kept: hex(record.kept),
+          branches: record.branches.map((head) => toHex(encodeHead(head)))
+        }
       }
     }
   }
@@ -262,10 +233,14 @@ export class ModelLog implements SimLog {
     const prev = toHex(head.prev)
     const before = line.byLink.get(prev)
     const first = head.firstSeq === 1
-    if (first ? head.epoch === 1 && !isZero(head.prev) : before === undefined || before.head.lastSeq !== head.firstSeq - 1) {
+    if (
+      first ? head.epoch === 1 && !isZero(head.prev) : before === undefined || before.head.lastSeq !== head.firstSeq - 1
+    ) {
       return { kind: 'gap', key, haveSeq: this.#tipOf(key)?.lastSeq ?? 0 }
     }
-    const wanted = (view.wanted.get(key) ?? []).some((other) => other.lastSeq >= head.lastSeq && !line.byLink.has(toHex(other.link)))
+    const wanted = (view.wanted.get(key) ?? []).some(
+      (other) => other.lastSeq >= head.lastSeq && !line.byLink.has(toHex(other.link))
+    )
     if (author === this.#key.publicKeyHex && !this.#recovering && !wanted) return this.#ownOutcome(append, line)
     const sibling = this.#siblingOf(line, head)
     if (sibling !== null) {
@@ -294,7 +269,8 @@ export class ModelLog implements SimLog {
   }
 
   #siblingOf(line: Line, head: Head): Head | null {
-    for (const { head: other } of line.byLink.values()) if (other.firstSeq === head.firstSeq && toHex(other.prev) === toHex(head.prev)) return other
+    for (const { head: other } of line.byLink.values())
+      if (other.firstSeq === head.firstSeq && toHex(other.prev) === toHex(head.prev)) return other
     return null
   }
 
@@ -358,7 +334,8 @@ export class ModelLog implements SimLog {
     const tips = new Map<string, Head>()
     for (const name of line.tips) {
       let stored = line.byLink.get(name)
-      while (stored !== undefined && cut !== null && stored.head.lastSeq > cut.seq) stored = line.byLink.get(toHex(stored.head.prev))
+      while (stored !== undefined && cut !== null && stored.head.lastSeq > cut.seq)
+        stored = line.byLink.get(toHex(stored.head.prev))
       if (stored !== undefined) tips.set(toHex(stored.head.link), stored.head)
     }
     return [...tips.values()].sort((a, b) => b.lastSeq - a.lastSeq || compareBytes(a.link, b.link))
@@ -371,13 +348,21 @@ export class ModelLog implements SimLog {
   #state(key: ChainKey): ChainState {
     const line = this.#line(key)
     const { wanted, closed } = this.#folded()
-    const common = { fork: line.fork, wanted: wanted.get(key) ?? [], closed: closed.has(key), cut: this.#cutOf(key), witness: line.witness }
+    const common = {
+      fork: line.fork,
+      wanted: wanted.get(key) ?? [],
+      closed: closed.has(key),
+      cut: this.#cutOf(key),
+      witness: line.witness
+    }
     return { key, ...parseChainKey(key), tips: this.#tips(key), ...common, upgradeNeeded: false }
   }
 
   #path(key: ChainKey, tip: Place): readonly Stored[] | null {
     const line = this.#lines.get(key)
-    let stored = [...(line?.byLink.values() ?? [])].find(({ head }) => head.lastSeq === tip.seq && startsWith(head.link, tip.link))
+    let stored = [...(line?.byLink.values() ?? [])].find(
+      ({ head }) => head.lastSeq === tip.seq && startsWith(head.link, tip.link)
+    )
     const cut = this.#cutOf(key)
     if (line === undefined || stored === undefined || (cut !== null && stored.head.lastSeq > cut.seq)) return null
     const path: Stored[] = []
@@ -389,49 +374,8 @@ export class ModelLog implements SimLog {
   }
 
   #folded(): View {
-    this.#view ??= this.#fold()
+    this.#view ??= foldModel(this.#lines, this.#options.founder)
     return this.#view
-  }
-
-  #fold(): View {
-    const written: { author: PublicKeyHex; key: ChainKey; record: ModelRecord }[] = []
-    for (const [key, line] of this.#lines) {
-      for (const { head, records } of line.byLink.values()) {
-        for (const record of records) if (record.type !== 'app-note') written.push({ author: toHex(head.author), key, record })
-      }
-    }
-    const members = new Map<PublicKeyHex, MemberView>([[this.#options.founder, { key: this.#options.founder, removed: false, admits: true }]])
-    for (let grown = true; grown; ) {
-      grown = false
-      for (const { author, record } of written) {
-        if (record.type !== 'member-admitted' || members.get(author)?.admits !== true || members.has(record.subject ?? '')) continue
-        members.set(record.subject ?? '', { key: record.subject ?? '', removed: false, admits: record.admin ?? false })
-        grown = true
-      }
-    }
-    const cuts = new Map<PublicKeyHex, NonNullable<ModelRecord['cuts']>>()
-    const wanted = new Map<ChainKey, Head[]>()
-    const closed = new Set<ChainKey>()
-    const want = (text: string | null | undefined): void => {
-      const head = text == null ? null : headFromHex(text)
-      if (head === null || !sealHolds(head)) return
-      const heads = wanted.get(head.key) ?? []
-      if (!heads.some((other) => compareBytes(other.link, head.link) === 0)) wanted.set(head.key, [...heads, head])
-    }
-    for (const { author, key, record } of written) {
-      const member = members.get(author)
-      if (record.type === 'member-removed' && author === this.#options.founder) {
-        const subject = members.get(record.subject ?? '')
-        if (subject !== undefined) members.set(subject.key, { ...subject, removed: true })
-        cuts.set(record.subject ?? '', record.cuts ?? {})
-      } else if (record.type === 'branch-witnessed' && member !== undefined) want(record.head)
-      else if (record.type === 'epoch-opened') {
-        const { chain, epoch } = parseChainKey(key)
-        closed.add(chainKeyOf(author, chain, epoch - 1))
-        for (const text of [record.kept, ...(record.branches ?? [])]) want(text)
-      }
-    }
-    return { members, cuts, wanted, closed }
   }
 }
 
@@ -441,31 +385,4 @@ function copyLine(line: Line): Line {
 
 function startsWith(link: Uint8Array, prefix: Uint8Array): boolean {
   return compareBytes(link.subarray(0, prefix.length), prefix) === 0
-}
-
-function frameOf(head: Head, body: Uint8Array): Buffer {
-  const frame = Buffer.alloc(4 + HEAD_BYTES + body.length)
-  frame.writeUInt32BE(body.length, 0)
-  frame.set(encodeHead(head), 4)
-  frame.set(body, 4 + HEAD_BYTES)
-  return frame
-}
-
-
-/** Null when anything but the seals does not hold. */
-function decodeModelFrame(mesh: Uint8Array, frame: Uint8Array): Stored[] | null {
-  const bytes = Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength)
-  const appends: Stored[] = []
-  for (let at = 0; at < bytes.length; ) {
-    if (at + 4 + HEAD_BYTES > bytes.length) return null
-    const end = at + 4 + HEAD_BYTES + bytes.readUInt32BE(at)
-    const head = tryDecodeHead(bytes.subarray(at + 4, at + 4 + HEAD_BYTES))
-    const body = bytes.subarray(at + 4 + HEAD_BYTES, end)
-    if (head === null || end > bytes.length || compareBytes(head.mesh, mesh) !== 0) return null
-    if (compareBytes(sha256(body), head.lastId) !== 0) return null
-    const append = { head, frame: Buffer.from(bytes.subarray(at, end)), records: JSON.parse(body.toString()) as ModelRecord[] }
-    appends.push(append)
-    at = end
-  }
-  return appends.length > 0 ? appends : null
 }

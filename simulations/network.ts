@@ -23,7 +23,13 @@ export type GossipItem =
   | { readonly kind: 'append'; readonly bytes: Uint8Array; readonly name: string }
   | { readonly kind: 'head'; readonly bytes: Uint8Array; readonly name: string }
   | { readonly kind: 'beacon'; readonly bytes: Uint8Array; readonly name: string }
-  | { readonly kind: 'claim'; readonly key: string; readonly instance: Uint8Array; readonly timeMs: number; readonly name: string }
+  | {
+      readonly kind: 'claim'
+      readonly key: string
+      readonly instance: Uint8Array
+      readonly timeMs: number
+      readonly name: string
+    }
 
 export interface Endpoint {
   readonly id: string
@@ -79,7 +85,10 @@ export class Network {
   constructor(
     schedule: Schedule,
     random: Prng,
-    wire: { readonly sizeOf: (message: SyncMessage) => number; readonly transform: (message: SyncMessage) => SyncMessage }
+    wire: {
+      readonly sizeOf: (message: SyncMessage) => number
+      readonly transform: (message: SyncMessage) => SyncMessage
+    }
   ) {
     this.#schedule = schedule
     this.#random = random
@@ -94,7 +103,8 @@ export class Network {
   /** Null when there is a link already or a partition lies between. */
   connect(a: Endpoint, b: Endpoint): Link | null {
     if (a === b || !this.reachable(a, b)) return null
-    for (const link of this.links.values()) if ((link.a === a && link.b === b) || (link.a === b && link.b === a)) return null
+    for (const link of this.links.values())
+      if ((link.a === a && link.b === b) || (link.a === b && link.b === a)) return null
     const link = new Link(`${a.id}~${b.id}#${this.#count++}`, a, b)
     this.links.set(link.name, link)
     this.#schedule.after(2 * this.#delay(), async () => {
@@ -150,7 +160,9 @@ export class Network {
       const copies = this.#random.chance(this.faults.loss) ? 0 : this.#random.chance(this.faults.duplication) ? 2 : 1
       for (let copy = 0; copy < copies; copy++) {
         const to = link.other(from)
-        this.#schedule.at(Math.max(this.#schedule.nowMs + this.#delay(), link.heldUntilMs), () => (link.up ? to.gossip(link, item) : undefined))
+        this.#schedule.at(Math.max(this.#schedule.nowMs + this.#delay(), link.heldUntilMs), () =>
+          link.up ? to.gossip(link, item) : undefined
+        )
       }
     }
   }

@@ -1,6 +1,9 @@
 // What a simulated node needs of a log: the work behind the effects of the replication machine. Two implementations: the production
 // EventLog on a store in memory, and a small model that is easy to believe.
 
+import type { Clock, Random } from '../src/base/clock.ts'
+import type { MeshPreimage } from '../src/identity/mesh-id.ts'
+import type { Instance } from '../src/log/beacon.ts'
 import type { ChainState, IngestOutcome } from '../src/log/chain-state.ts'
 import type { ChainKey, ForkProof, Head, PublicKeyHex } from '../src/log/statement.ts'
 import type { MembersView, OwnRecord, Place, RangeResult } from '../src/replication/contract.ts'
@@ -22,11 +25,17 @@ export interface SimLog {
   members(): MembersView
   /** Own appends are taken from others too: the node does not write. */
   setRecovering(recovering: boolean): void
-  append(records: readonly SimRecord[]): Promise<Appended>
+  /** Null: not now, a new epoch must be opened first, or the record has no effect any more. */
+  append(records: readonly SimRecord[]): Promise<Appended | null>
   ingest(frame: Uint8Array): Promise<readonly IngestOutcome[]>
   witness(heads: readonly Head[]): Promise<readonly boolean[]>
   recordFork(proof: ForkProof): Promise<boolean>
-  readRange(key: ChainKey, after: Place | null, tip: Place, bytesMax: number): Promise<RangeResult | 'diverged' | 'unknown' | 'failed'>
+  readRange(
+    key: ChainKey,
+    after: Place | null,
+    tip: Place,
+    bytesMax: number
+  ): Promise<RangeResult | 'diverged' | 'unknown' | 'failed'>
   readPoints(key: ChainKey, tip: Place, seqs: readonly number[]): Promise<readonly (Head | null)[]>
   /** Chain states that changed since the last call. */
   takeChanges(): readonly ChainState[]
@@ -34,6 +43,8 @@ export interface SimLog {
   takeMembersChange(): boolean
   /** Head of a whole append, checked as gossip is: layout, hashes, seal. */
   tryHeadOf(frame: Uint8Array): Head | null
+  /** Whether this append is stored. */
+  holds(head: Head): boolean | Promise<boolean>
   /** One hash over everything that counts here. */
   stateHash(): string
   /** What is on the disk now, to be opened again later. */
@@ -41,12 +52,19 @@ export interface SimLog {
 }
 
 export interface SimLogOptions {
+  readonly preimage: MeshPreimage
   readonly mesh: Uint8Array
   readonly founder: PublicKeyHex
   readonly seed: Uint8Array
   readonly observer: boolean
 }
 
+export interface SimLogPorts {
+  readonly clock: Clock
+  readonly random: Random
+  readonly instance: () => Instance
+}
+
 export interface SimLogKind {
-  open(options: SimLogOptions, snapshot: unknown): Promise<SimLog>
+  open(options: SimLogOptions, snapshot: unknown, ports: SimLogPorts): Promise<SimLog>
 }

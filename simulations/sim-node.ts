@@ -1,12 +1,13 @@
 // One simulated node: the production replication machine with a log, a disk that takes time, and crashes that lose what was not durable yet.
 
 import { equalBytes, toHex } from '../src/base/bytes.ts'
+import { LIMITS } from '../src/base/limits.ts'
 import { type SigningKey, signingKeyFromSeed } from '../src/identity/ed25519.ts'
 import { type Beacon, makeInstance, signBeacon, tryDecodeBeacon } from '../src/log/beacon.ts'
-import { encodeHead, type Head, tryDecodeHead } from '../src/log/statement.ts'
+import { type Head, tryDecodeHead } from '../src/log/statement.ts'
 import type { Effect, Input, OwnRecord, ReplicationState, SyncMessage } from '../src/replication/contract.ts'
 import { Replicator } from '../src/replication/replicator.ts'
-import { sealHolds } from './model-log.ts'
+import { sealHolds } from './model-frame.ts'
 import type { Endpoint, GossipItem, Link, Network } from './network.ts'
 import type { Prng } from './prng.ts'
 import type { Schedule } from './schedule.ts'
@@ -40,6 +41,8 @@ export class SimNode implements Endpoint {
   #replicator: Replicator | null = null
   #state: ReplicationState = { phase: 'recovering', waitsFor: 'peers', ownHeadConfirmed: false, missing: null }
   #waiting: WaitingAppend[] = []
+  /** Writes under way. */
+  #jobs = 0
   #busyUntilMs = 0
   #timers = new Map<string, number>()
   generation = 0
@@ -77,7 +80,7 @@ export class SimNode implements Endpoint {
   }
 
   get waitingAppends(): number {
-    return this.#waiting.length
+    return this.#waiting.length + this.#jobs
   }
 
   async start(snapshot: unknown, markerHead: Head | null = null): Promise<void> {
@@ -87,7 +90,12 @@ export class SimNode implements Endpoint {
     this.#busyUntilMs = 0
     this.#timers = new Map()
     this.#seen.clear()
-    this.#log = await logKind.open(logOptions, snapshot)
+    const clock = { now: () => this.#wallMs(), monotonic: () => schedule.nowMs }
+    this.#log = await logKind.open(logOptions, snapshot, {
+      clock,
+      random: random.fork(`log ${this.id} ${this.generation}`),
+      instance: () => this.instance
+    })
     this.#state = { phase: 'recovering', waitsFor: 'peers', ownHeadConfirmed: false, missing: null }
     this.#log.setRecovering(true)
     const wallMs = Math.floor(schedule.nowMs + this.clockOffsetMs) + 1_700_000_000_000
@@ -112,6 +120,7 @@ export class SimNode implements Endpoint {
     this.generation++
     this.alive = false
     this.#waiting = []
+    this.#jobs = 0
     this.#log = null
     this.#replicator = null
     this.#links.clear()
@@ -136,7 +145,13 @@ export class SimNode implements Endpoint {
     if (!this.alive) return
     const other = link.other(this) as SimNode
     this.#links.set(link.name, link)
-    await this.input({ kind: 'peer-up', peer: link.name, key: other.key.publicKeyHex, instance: other.instance, timeMs: other.#wallMs() })
+    await this.input({
+      kind: 'peer-up',
+      peer: link.name,
+      key: other.key.publicKeyHex,
+      instance: other.instance,
+      timeMs: other.#wallMs()
+    })
   }
 
   async linkDown(link: Link): Promise<void> {
@@ -156,7 +171,11 @@ export class SimNode implements Endpoint {
     if (item.kind === 'beacon') {
       const beacon = beaconOf(item.bytes)
       if (beacon !== null) await this.input({ kind: 'beacon', beacon })
-    } else if (item.kind === 'claim' && item.key === this.key.publicKeyHex && !equalBytes(item.instance, this.instance)) {
+    } else if (
+      item.kind === 'claim' &&
+      item.key === this.key.publicKeyHex &&
+      !equalBytes(item.instance, this.instance)
+    ) {
       await this.input({ kind: 'claimed', instance: item.instance, timeMs: item.timeMs })
     }
   }
@@ -186,11 +205,23 @@ export class SimNode implements Endpoint {
       case 'publish':
         return this.#publish(effect)
       case 'ingest':
-        return this.#write(async (log) => ({ kind: 'ingested', ticket: effect.ticket, outcomes: await log.ingest(effect.bytes) }))
+        return this.#write(async (log) => ({
+          kind: 'ingested',
+          ticket: effect.ticket,
+          outcomes: await log.ingest(effect.bytes)
+        }))
       case 'witness':
-        return this.#write(async (log) => ({ kind: 'witnessed', ticket: effect.ticket, valid: await log.witness(effect.heads) }))
+        return this.#write(async (log) => ({
+          kind: 'witnessed',
+          ticket: effect.ticket,
+          valid: await log.witness(effect.heads)
+        }))
       case 'fork':
-        return this.#write(async (log) => ({ kind: 'witnessed', ticket: effect.ticket, valid: [await log.recordFork(effect.proof)] }))
+        return this.#write(async (log) => ({
+          kind: 'witnessed',
+          ticket: effect.ticket,
+          valid: [await log.recordFork(effect.proof)]
+        }))
       case 'append-record':
         return this.#appendOwn([effect.record])
       case 'read-range':
@@ -216,7 +247,13 @@ export class SimNode implements Endpoint {
         return this.#phase(effect.state)
       case 'announce-claim': {
         const name = `claim ${toHex(this.instance)} ${effect.timeMs}`
-        const item: GossipItem = { kind: 'claim', key: this.key.publicKeyHex, instance: this.instance, timeMs: effect.timeMs, name }
+        const item: GossipItem = {
+          kind: 'claim',
+          key: this.key.publicKeyHex,
+          instance: this.instance,
+          timeMs: effect.timeMs,
+          name
+        }
         return this.#ports.network.flood(this, null, item)
       }
     }
@@ -232,8 +269,7 @@ export class SimNode implements Endpoint {
   #publish(effect: Effect & { readonly kind: 'publish' }): void {
     const name = `${effect.what} ${toHex(effect.what === 'beacon' ? effect.bytes.subarray(-64) : effect.head.link)}`
     this.#remember(name)
-    const bytes = effect.what === 'head' ? encodeHead(effect.head) : effect.bytes
-    this.#ports.network.flood(this, null, { kind: effect.what, bytes, name })
+    this.#ports.network.flood(this, null, { kind: effect.what, bytes: effect.bytes, name })
   }
 
   #phase(state: ReplicationState): void {
@@ -269,14 +305,20 @@ export class SimNode implements Endpoint {
 
   #appendOwn(records: readonly (SimRecord | OwnRecord)[]): void {
     this.#job(async (log) => {
-      if (this.#state.phase !== 'ready' && records[0]?.type !== 'epoch-opened') {
+      const opens = records[0]?.type === 'epoch-opened'
+      if (this.#state.phase !== 'ready' && !opens) {
         this.#waiting.push({ records })
         return
       }
-      const { head, frame } = await log.append(records)
+      const appended = await log.append(records)
+      if (appended === null) {
+        this.#waiting.push({ records })
+        return this.#ports.schedule.after(500, () => this.#drain())
+      }
+      const { head, frame } = appended
       this.#ports.acknowledged(head)
       await this.#changes(log)
-      await this.input({ kind: 'appended', head, bytes: frame.length <= 48 * 1024 ? frame : null })
+      await this.input({ kind: 'appended', head, bytes: frame.length < LIMITS.gossipBytesMax ? frame : null })
     })
   }
 
@@ -293,8 +335,11 @@ export class SimNode implements Endpoint {
     const { generation } = this
     const { schedule } = this.#ports
     this.#busyUntilMs = Math.max(this.#busyUntilMs, schedule.nowMs) + this.diskMs
+    this.#jobs++
     schedule.at(this.#busyUntilMs, async () => {
-      if (this.generation === generation && this.#log !== null) await work(this.#log)
+      if (this.generation !== generation || this.#log === null) return
+      this.#jobs--
+      await work(this.#log)
     })
   }
 

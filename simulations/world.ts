@@ -1,9 +1,11 @@
 // A mesh of simulated nodes under one seed, and the questions asked of it at the end: all equal, nothing acknowledged lost, memory bounded.
 
 import { LIMITS } from '../src/base/limits.ts'
-import { signingKeyFromSeed } from '../src/identity/ed25519.ts'
+import { type SigningKey, signingKeyFromSeed } from '../src/identity/ed25519.ts'
+import { type MeshPreimage, meshIdOf } from '../src/identity/mesh-id.ts'
 import { sha256 } from '../src/log/hash.ts'
 import type { Head } from '../src/log/statement.ts'
+import { encodeSyncMessage, tryDecodeSyncMessage } from '../src/network/wire/sync-codec.ts'
 import type { SyncMessage } from '../src/replication/contract.ts'
 import { ModelLog } from './model-log.ts'
 import { Network } from './network.ts'
@@ -16,16 +18,27 @@ export interface WorldOptions {
   readonly seed: number
   readonly nodes: number
   readonly logKind?: SimLogKind
-  /** Through the wire codec and back; off for speed. */
-  readonly wire?: { readonly sizeOf: (message: SyncMessage) => number; readonly transform: (message: SyncMessage) => SyncMessage }
   readonly traceLines?: (line: string) => void
 }
 
-export const modelLogKind: SimLogKind = { open: (options, snapshot) => Promise.resolve(new ModelLog(options, snapshot)) }
+export const modelLogKind: SimLogKind = {
+  open: (options, snapshot) => Promise.resolve(new ModelLog(options, snapshot))
+}
 
-const plainWire = {
-  sizeOf: (message: SyncMessage): number => (message.kind === 'frame' ? message.bytes.length + 16 : message.kind === 'frontier' ? 300 * message.claims.length : 64),
-  transform: (message: SyncMessage): SyncMessage => message
+/** Through the wire codec and back: what a node sends is what another could decode. */
+const encoded = new WeakMap<SyncMessage, Uint8Array>()
+const wire = {
+  sizeOf: (message: SyncMessage): number => {
+    const bytes = encodeSyncMessage(message)
+    if (bytes.length > LIMITS.messageBytesMax) throw new SimulationFailure(`a ${message.kind} of ${bytes.length} bytes`)
+    encoded.set(message, bytes)
+    return bytes.length
+  },
+  transform: (message: SyncMessage): SyncMessage => {
+    const decoded = tryDecodeSyncMessage(encoded.get(message) ?? encodeSyncMessage(message))
+    if (decoded === null) throw new SimulationFailure(`a ${message.kind} that does not decode`)
+    return decoded
+  }
 }
 
 export class SimulationFailure extends Error {}
@@ -36,17 +49,26 @@ export class World {
   readonly network: Network
   readonly nodes: SimNode[] = []
   readonly mesh: Uint8Array
+  readonly preimage: MeshPreimage
   readonly #options: WorldOptions
   readonly #acknowledged: Head[] = []
   #trace: Uint8Array = new Uint8Array(32)
   #traceText: string[] = []
   #dials = true
+  /** Whom nobody dials any more. */
+  dialFilter: (node: SimNode) => boolean = () => true
 
   constructor(options: WorldOptions) {
     this.#options = options
     this.random = prng(options.seed)
-    this.mesh = sha256(Buffer.from(`mesh ${options.seed}`))
-    this.network = new Network(this.schedule, this.random.fork('network'), options.wire ?? plainWire)
+    this.preimage = {
+      founder: this.#keyOf(0).publicKey,
+      recovery: null,
+      nonce: sha256(Buffer.from(`nonce ${options.seed}`)).subarray(0, 16),
+      name: 'simulated'
+    }
+    this.mesh = meshIdOf(this.preimage)
+    this.network = new Network(this.schedule, this.random.fork('network'), wire)
     for (let index = 0; index < options.nodes; index++) this.nodes.push(this.makeNode(`n${index}`, index))
   }
 
@@ -71,8 +93,14 @@ export class World {
 
   /** `keyIndex`: whose key it runs with; two nodes may share one. */
   makeNode(id: string, keyIndex: number, observer = false): SimNode {
-    const seedOf = (index: number): Uint8Array => sha256(Buffer.from(`key ${this.#options.seed} ${index}`))
-    const logOptions = { mesh: this.mesh, founder: signingKeyFromSeed(seedOf(0)).publicKeyHex, seed: seedOf(keyIndex), observer }
+    const { preimage, mesh } = this
+    const logOptions = {
+      preimage,
+      mesh,
+      founder: this.#keyOf(0).publicKeyHex,
+      seed: this.#keyOf(keyIndex).seed,
+      observer
+    }
     return new SimNode(id, {
       schedule: this.schedule,
       network: this.network,
@@ -89,7 +117,8 @@ export class World {
     for (const node of this.nodes) await node.start(null)
     this.founder.append({ type: 'app-note', text: 'founded' })
     this.nodes.forEach((node, index) => {
-      if (index > 0) this.founder.append({ type: 'member-admitted', subject: node.key.publicKeyHex, admin: admins.includes(index) })
+      if (index > 0)
+        this.founder.append({ type: 'member-admitted', subject: node.key.publicKeyHex, admin: admins.includes(index) })
     })
     this.keepConnected()
     await this.untilEqual(60_000)
@@ -109,8 +138,12 @@ export class World {
     this.#dials = false
   }
 
+  resumeDialling(): void {
+    this.#dials = true
+  }
+
   dialOnce(degree: number, random: Prng): void {
-    const alive = this.nodes.filter((node) => node.alive)
+    const alive = this.nodes.filter((node) => node.alive && this.dialFilter(node))
     for (const node of alive) {
       if (this.network.linksOf(node).length >= Math.min(degree, alive.length - 1)) continue
       const others = alive.filter((other) => other !== node && other.key.publicKeyHex !== node.key.publicKeyHex)
@@ -136,17 +169,21 @@ export class World {
   async until(withinMs: number, what: string, holds: () => boolean): Promise<void> {
     const endMs = this.schedule.nowMs + withinMs
     while (!holds()) {
-      if (this.schedule.nowMs >= endMs) throw new SimulationFailure(`not within ${withinMs} ms: ${what}\n${this.describe()}`)
+      if (this.schedule.nowMs >= endMs)
+        throw new SimulationFailure(`not within ${withinMs} ms: ${what}\n${this.describe()}`)
       await this.run(250)
     }
   }
 
   /** Everything that was ever acknowledged is held by `nodes` (all living ones). */
-  checkNothingLost(nodes = this.nodes.filter((node) => node.alive)): void {
+  async checkNothingLost(nodes = this.nodes.filter((node) => node.alive)): Promise<void> {
     for (const head of this.#acknowledged) {
       for (const node of nodes) {
-        const holds = (node.log as unknown as { holds(head: Head): boolean }).holds(head)
-        if (!holds) throw new SimulationFailure(`${node.id} lacks acknowledged ${head.key} ${head.firstSeq}..${head.lastSeq}`)
+        const holds = await node.log.holds(head)
+        if (!holds)
+          throw new SimulationFailure(
+            `${node.id} lacks acknowledged ${head.key} ${head.firstSeq}..${head.lastSeq}\n${this.describe()}`
+          )
       }
     }
   }
@@ -169,6 +206,10 @@ export class World {
     }
   }
 
+  #keyOf(index: number): SigningKey {
+    return signingKeyFromSeed(sha256(Buffer.from(`key ${this.#options.seed} ${index}`)))
+  }
+
   trace(text: string): void {
     const line = `${this.schedule.nowMs.toFixed(3)} ${text}`
     this.#options.traceLines?.(line)
@@ -181,9 +222,14 @@ export class World {
       .map((node) => {
         if (!node.alive) return `${node.id} down`
         const chains = node.log.states().map((state) => {
-          const tips = state.tips.map((tip) => `${tip.lastSeq}:${Buffer.from(tip.link).toString('hex', 0, 2)}`).join('|')
-          const name = this.nodes.find((other) => other.key.publicKeyHex === state.author)?.id ?? state.author.slice(0, 6)
-          const wanted = state.wanted.map((head) => `${head.lastSeq}:${Buffer.from(head.link).toString('hex', 0, 2)}`).join('|')
+          const tips = state.tips
+            .map((tip) => `${tip.lastSeq}:${Buffer.from(tip.link).toString('hex', 0, 2)}`)
+            .join('|')
+          const name =
+            this.nodes.find((other) => other.key.publicKeyHex === state.author)?.id ?? state.author.slice(0, 6)
+          const wanted = state.wanted
+            .map((head) => `${head.lastSeq}:${Buffer.from(head.link).toString('hex', 0, 2)}`)
+            .join('|')
           return `${name}/${state.epoch} ${tips}${state.fork ? ' fork' : ''}${state.closed ? ' closed' : ''}${wanted ? ` wants ${wanted}` : ''}${state.cut ? ` cut ${state.cut.seq}` : ''}`
         })
         return `${node.id} ${node.state.phase}/${node.state.waitsFor} links ${this.network.linksOf(node).length} waiting ${node.waitingAppends} ${JSON.stringify(node.replicator.sizes())}\n   ${chains.join('; ')}`

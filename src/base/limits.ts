@@ -38,6 +38,8 @@ export const LIMITS = {
   certificatePathMax: 8,
   /** Members of one mesh, removed ones included. */
   membersMax: 4096,
+  /** Bytes of one exchange of signed address records. */
+  addressBookBytesMax: 60 * KIB,
   /** Addresses one member announces. */
   addressesPerMemberMax: 8,
   /** Branches one epoch-opened adopts. */

@@ -51,7 +51,12 @@ export class CommandContext {
 
   /** Whether a question may be asked. */
   get canAsk(): boolean {
-    return this.options.input && !this.options.json && this.terminal.stdin.isTTY === true && this.terminal.stderr.isTTY === true
+    return (
+      this.options.input &&
+      !this.options.json &&
+      this.terminal.stdin.isTTY === true &&
+      this.terminal.stderr.isTTY === true
+    )
   }
 
   stop(): void {
@@ -82,16 +87,31 @@ export class CommandContext {
   }
 
   /** A call under --timeout and the stop signal. */
-  async call<Name extends MethodName>(method: Name, params: ParamsOf<Name>, options: CallOptions = {}): Promise<ResultOf<Name>> {
+  async call<Name extends MethodName>(
+    method: Name,
+    params: ParamsOf<Name>,
+    options: CallOptions = {}
+  ): Promise<ResultOf<Name>> {
     const client = await this.client()
-    return client.call(method, params, { signal: this.signal, ...options, timeoutMs: this.options.timeoutMs ?? options.timeoutMs })
+    return client.call(method, params, {
+      signal: this.signal,
+      ...options,
+      timeoutMs: this.options.timeoutMs ?? options.timeoutMs
+    })
   }
 
   /** A call that shows its progress. */
-  async callWithProgress<Name extends MethodName>(what: string, method: Name, params: ParamsOf<Name>): Promise<ResultOf<Name>> {
+  async callWithProgress<Name extends MethodName>(
+    what: string,
+    method: Name,
+    params: ParamsOf<Name>
+  ): Promise<ResultOf<Name>> {
     const progress = new ProgressLine(this.terminal, what, !this.options.quiet && !this.out.json)
     try {
-      return await this.call(method, params, { timeoutMs: LONG_TIMEOUT_MS, onProgress: (update) => progress.update(update) })
+      return await this.call(method, params, {
+        timeoutMs: LONG_TIMEOUT_MS,
+        onProgress: (update) => progress.update(update)
+      })
     } finally {
       progress.end()
     }

@@ -23,7 +23,9 @@ function longestFirst(words: CompletionWords): (readonly [string, readonly strin
 }
 
 function bash(words: CompletionWords): string {
-  const cases = longestFirst(words).map(([path, next]) => `    ${path === '' ? '*' : `"${path}"|"${path} "*`}) words="${next.join(' ')}" ;;`)
+  const cases = longestFirst(words).map(
+    ([path, next]) => `    ${path === '' ? '*' : `"${path}"|"${path} "*`}) words="${next.join(' ')}" ;;`
+  )
   return `_pmesh() {
   local word path="" words="" current="\${COMP_WORDS[COMP_CWORD]}" index
   for ((index = 1; index < COMP_CWORD; index++)); do
@@ -41,7 +43,10 @@ complete -F _pmesh pmesh
 }
 
 function fish(words: CompletionWords): string {
-  const cases = longestFirst(words).map(([path, next]) => `        case ${path === '' ? "'*'" : `'${path}' '${path} *'`}\n            printf '%s\\n' ${next.join(' ')}`)
+  const cases = longestFirst(words).map(
+    ([path, next]) =>
+      `        case ${path === '' ? "'*'" : `'${path}' '${path} *'`}\n            printf '%s\\n' ${next.join(' ')}`
+  )
   return `function __pmesh_words
     set -l path
     for word in (commandline -opc)[2..-1]

@@ -15,8 +15,13 @@ import { withPassphrase } from './secret-input.ts'
 export async function openAgentsFile(context: CommandContext): Promise<AgentsFile> {
   const { paths } = context
   checkHome(paths)
-  const file = await withPassphrase(context, (passphrase) => loadKeyRing(paths.secretKey, passphrase === undefined ? {} : { passphrase }))
-  if (file === null) throw new MeshError('IDENTITY_MISSING', 'there is nothing that seals credentials yet', { details: { file: paths.secretKey } })
+  const file = await withPassphrase(context, (passphrase) =>
+    loadKeyRing(paths.secretKey, passphrase === undefined ? {} : { passphrase })
+  )
+  if (file === null)
+    throw new MeshError('IDENTITY_MISSING', 'there is nothing that seals credentials yet', {
+      details: { file: paths.secretKey }
+    })
   return new AgentsFile(paths.agents, file.ring, { ...agentsOptions(context), keyV01: readKeyV01(paths.secretKeyV01) })
 }
 
@@ -27,7 +32,10 @@ export function credentialRows(agents: string): CredentialRow[] {
 }
 
 /** Which plaintext the config allows, and the environment that references are read from. */
-export function agentsOptions(context: CommandContext): { readonly allowPlaintext: readonly string[]; readonly env: NodeJS.ProcessEnv } {
+export function agentsOptions(context: CommandContext): {
+  readonly allowPlaintext: readonly string[]
+  readonly env: NodeJS.ProcessEnv
+} {
   const { env } = context.terminal
   return { allowPlaintext: loadConfig(context.paths.config, { env }).values.security.allow_plaintext, env }
 }

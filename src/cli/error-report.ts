@@ -25,7 +25,11 @@ export function errorValue(error: MeshError): Record<string, unknown> {
 }
 
 /** Writes the error to stderr and answers the exit code. `verbose` shows causes and stacks. */
-export function reportError(out: Output, error: MeshError, options: { readonly userHome: string | undefined; readonly verbose: boolean }): number {
+export function reportError(
+  out: Output,
+  error: MeshError,
+  options: { readonly userHome: string | undefined; readonly verbose: boolean }
+): number {
   if (out.json) {
     out.errorValue(errorValue(error))
     return error.exitCode
@@ -35,7 +39,10 @@ export function reportError(out: Output, error: MeshError, options: { readonly u
     return error.exitCode
   }
   out.warn({ text: 'pmesh: ', style: 'bold' }, error.message)
-  const details = Object.entries(error.details).map(([key, value]): [string, string] => [key, shortPath(String(value), options.userHome)])
+  const details = Object.entries(error.details).map(([key, value]): [string, string] => [
+    key,
+    shortPath(String(value), options.userHome)
+  ])
   const fix = options.userHome === undefined ? error.hint : error.hint.replaceAll(`${options.userHome}/`, '~/')
   for (const line of blockLines([...details, ['fix', fix], ['code', error.code]])) out.warn(...line)
   if (options.verbose && error.cause !== undefined) {

@@ -3,7 +3,7 @@
 
 import { LIMITS } from '../base/limits.ts'
 import { MeshError } from '../base/mesh-error.ts'
-import type { AppendItem, AppendReceipt } from '../node/node-api.ts'
+import type { AppendItem, AppendReceipt } from '../rpc/methods.ts'
 
 const IN_FLIGHT_MAX = 4
 /** PROTOCOL §1: fixed header and salt of one event; payloads are filled to multiples of 32. */
@@ -23,7 +23,7 @@ export class EventAppender {
   #inFlight = 0
   #failure: unknown = null
   #receipts: Promise<void> = Promise.resolve()
-  #wake: () => void = () => {}
+  #wake: () => void = () => undefined
   #appended = 0
 
   constructor(options: EventAppenderOptions) {
@@ -37,9 +37,10 @@ export class EventAppender {
 
   /** Takes one event that came from `line`; waits while too much is under way. Throws the first failure. */
   async add(item: AppendItem, line: number): Promise<void> {
-    const bytes = EVENT_FIXED_BYTES + item.type.length + Math.ceil(Buffer.byteLength(item.json) / FILL_BYTES) * FILL_BYTES
-    const full = this.#items.length >= LIMITS.appendEventsMax || this.#bytes + bytes > LIMITS.appendBytesMax
-    if (full) {
+    const bytes =
+      EVENT_FIXED_BYTES + item.type.length + Math.ceil(Buffer.byteLength(item.json) / FILL_BYTES) * FILL_BYTES
+    // The smallest events fill an append's bytes before its count of 1024.
+    if (this.#bytes + bytes > LIMITS.appendBytesMax) {
       while (this.#inFlight >= IN_FLIGHT_MAX && this.#failure === null) await this.#settled()
       this.#send()
     }
@@ -102,7 +103,16 @@ export class EventAppender {
     if (!(error instanceof MeshError) || error.code === 'CANCELLED') return error
     const { item, ...details } = error.details
     const line = typeof item === 'number' ? lines[item] : undefined
-    const place = line !== undefined ? { line } : lines.length === 1 ? { line: lines[0] ?? 0 } : { lines: `${lines[0]} to ${lines.at(-1)}` }
-    return new MeshError(error.code, error.message, { details: { ...place, ...details, appended: this.#appended }, hint: error.hint, cause: error })
+    const place =
+      line !== undefined
+        ? { line }
+        : lines.length === 1
+          ? { line: lines[0] ?? 0 }
+          : { lines: `${lines[0]} to ${lines.at(-1)}` }
+    return new MeshError(error.code, error.message, {
+      details: { ...place, ...details, appended: this.#appended },
+      hint: error.hint,
+      cause: error
+    })
   }
 }

@@ -29,7 +29,11 @@ export async function main(argv: readonly string[], terminal: Terminal = process
   }
 }
 
-async function runCommand(terminal: Terminal, options: GlobalOptions, command: (context: CommandContext) => Promise<number | undefined>): Promise<number> {
+async function runCommand(
+  terminal: Terminal,
+  options: GlobalOptions,
+  command: (context: CommandContext) => Promise<number | undefined>
+): Promise<number> {
   const context = new CommandContext(terminal, options)
   let signals = 0
   const release = terminal.onStopSignal(() => {
@@ -54,7 +58,9 @@ function exitOfOutput(context: CommandContext): number | null {
   const { failure } = context.out
   if (failure === null) return null
   if (failure.code === 'EPIPE') return 0
-  const error = new MeshError('INTERNAL', `cannot write the output: ${failure.code ?? failure.message}`, { hint: 'Free disk space, or write elsewhere.' })
+  const error = new MeshError('INTERNAL', `cannot write the output: ${failure.code ?? failure.message}`, {
+    hint: 'Free disk space, or write elsewhere.'
+  })
   return reportError(context.out, error, { userHome: context.userHome, verbose: false })
 }
 
@@ -71,5 +77,8 @@ function reportUsage(terminal: Terminal, argv: readonly string[], error: unknown
   if (!(error instanceof CommanderError)) return reportFailure(context, error)
   const [message = '', ...rest] = error.message.replace(/^error: /, '').split('\n')
   const hint = rest.join(' ').replaceAll(/[()]/g, '').trim()
-  return reportError(context.out, new MeshError('USAGE', message, hint === '' ? {} : { hint }), { userHome: context.userHome, verbose: false })
+  return reportError(context.out, new MeshError('USAGE', message, hint === '' ? {} : { hint }), {
+    userHome: context.userHome,
+    verbose: false
+  })
 }

@@ -1,12 +1,13 @@
 // Values of options that are more than text. Each throws commander's error, which becomes a usage error.
 
-import { InvalidArgumentError } from 'commander'
+import { InvalidArgumentError, Option } from 'commander'
 import { tryParseDuration } from './human-text.ts'
 
 /** Milliseconds of `30s`, `5m`, `2h`, `7d`. */
 export function parseDuration(text: string): number {
   const milliseconds = tryParseDuration(text)
-  if (milliseconds === null || milliseconds <= 0) throw new InvalidArgumentError('Not a duration like 500ms, 30s, 5m, 2h or 7d.')
+  if (milliseconds === null || milliseconds <= 0)
+    throw new InvalidArgumentError('Not a duration like 500ms, 30s, 5m, 2h or 7d.')
   return milliseconds
 }
 
@@ -23,7 +24,7 @@ export function parseTime(text: string): string {
   return new Date(time).toISOString()
 }
 
-/** Collects an option that may be given several times. */
-export function collect(text: string, before: readonly string[] = []): string[] {
-  return [...before, text]
+/** An option that may be given several times. */
+export function repeatable(flags: string, description: string): Option {
+  return new Option(flags, description).argParser((text: string, before: readonly string[] = []) => [...before, text])
 }

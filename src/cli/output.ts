@@ -79,7 +79,8 @@ export class Output {
 
   /** A text of this program's own with its line breaks, as help and completion scripts. */
   ownText(text: string, stream: 'stdout' | 'stderr' = 'stdout'): void {
-    if (this.#failure === null || stream === 'stderr') this.#terminal[stream].write(text.endsWith('\n') ? text : `${text}\n`)
+    if (this.#failure === null || stream === 'stderr')
+      this.#terminal[stream].write(text.endsWith('\n') ? text : `${text}\n`)
   }
 
   /** Waits until a slow reader of stdout has caught up. */

@@ -1,7 +1,7 @@
 // Commands of every day: the state of the node, and the log.
 
 import { type Command, Option } from 'commander'
-import { collect, parseCount, parseTime } from './option-parsers.ts'
+import { parseCount, parseTime } from './option-parsers.ts'
 import type { Define } from './program.ts'
 
 const memberOption = () => new Option('--member <member>', 'only this author: name, peer id or its beginning')
@@ -9,7 +9,12 @@ const memberOption = () => new Option('--member <member>', 'only this author: na
 /** status, log, event, why. */
 export function addLogCommands(program: Command, define: Define): void {
   program.commandsGroup('Everyday:')
-  define(program, 'status', 'state of the node, its members and its health', async () => (await import('./commands/status.ts')).showStatus)
+  define(
+    program,
+    'status',
+    'state of the node, its members and its health',
+    async () => (await import('./commands/status.ts')).showStatus
+  )
   const log = program.command('log').description('the replicated log')
   define(log, 'show', 'events, the newest last', async () => (await import('./commands/log-show.ts')).showLog)
     .addOption(memberOption())
@@ -26,9 +31,19 @@ export function addLogCommands(program: Command, define: Define): void {
     .option('--type <type>', 'only this type')
     .option('--cursor <cursor>', 'go on from the cursor of an earlier event')
     .option('--count <count>', 'end after so many events', parseCount)
-  define(log, 'verify', 'verify every chain from disk', async () => (await import('./commands/log-verify.ts')).verifyLog).addOption(memberOption())
+  define(
+    log,
+    'verify',
+    'verify every chain from disk',
+    async () => (await import('./commands/log-verify.ts')).verifyLog
+  ).addOption(memberOption())
   define(log, 'heads', 'the head of every chain', async () => (await import('./commands/log-heads.ts')).showHeads)
-  define(log, 'export <file>', 'write all chains to a new file', async () => (await import('./commands/log-export.ts')).exportLog)
+  define(
+    log,
+    'export <file>',
+    'write all chains to a new file',
+    async () => (await import('./commands/log-export.ts')).exportLog
+  )
     .addOption(memberOption())
     .option('--force', 'over an existing file')
   const event = program.command('event').description('write to the log')
@@ -40,10 +55,10 @@ export function addLogCommands(program: Command, define: Define): void {
   )
     .option('--scope <hex>', '32 hex characters that group events')
     .option('--batch', 'only the summary, no line per event')
-  define(program, 'why [member]', 'why a member is not in sync', async () => (await import('./commands/why.ts')).explainWhy)
-}
-
-/** Options of node start that may be given several times. */
-export function repeatable(flags: string, description: string): Option {
-  return new Option(flags, description).argParser(collect)
+  define(
+    program,
+    'why [member]',
+    'why a member is not in sync',
+    async () => (await import('./commands/why.ts')).explainWhy
+  )
 }

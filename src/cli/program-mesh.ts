@@ -8,14 +8,54 @@ export function addMeshCommands(program: Command, define: Define): void {
   program.commandsGroup('Mesh:')
   const peer = program.command('peer').description('connections')
   define(peer, 'list', 'open connections', async () => (await import('./commands/peer-list.ts')).listPeers)
-  define(peer, 'connect <multiaddr...>', 'connect to a member at the first address that answers', async () => (await import('./commands/peer-connect.ts')).connectPeer)
-  define(peer, 'ping <member>', 'time to a member and back', async () => (await import('./commands/peer-ping.ts')).pingPeer)
+  define(
+    peer,
+    'connect <multiaddr...>',
+    'connect to a member at the first address that answers',
+    async () => (await import('./commands/peer-connect.ts')).connectPeer
+  )
+  define(
+    peer,
+    'ping <member>',
+    'time to a member and back',
+    async () => (await import('./commands/peer-ping.ts')).pingPeer
+  )
   const member = program.command('member').description('who is in')
-  define(member, 'list', 'members, this node first', async () => (await import('./commands/member-list.ts')).listMembers)
-  define(member, 'show <member>', 'one member in full', async () => (await import('./commands/member-show.ts')).showMember)
-  define(member, 'remove <member>', 'remove a member; its key never returns', async () => (await import('./commands/member-remove.ts')).removeMember).option('--yes', 'do not ask')
-  define(member, 'role <member> <role>', 'observer, member or admin', async () => (await import('./commands/member-role.ts')).changeRole)
+  define(
+    member,
+    'list',
+    'members, this node first',
+    async () => (await import('./commands/member-list.ts')).listMembers
+  )
+  define(
+    member,
+    'show <member>',
+    'one member in full',
+    async () => (await import('./commands/member-show.ts')).showMember
+  )
+  define(
+    member,
+    'remove <member>',
+    'remove a member; its key never returns',
+    async () => (await import('./commands/member-remove.ts')).removeMember
+  ).option('--yes', 'do not ask')
+  define(
+    member,
+    'role <member> <role>',
+    'observer, member or admin',
+    async () => (await import('./commands/member-role.ts')).changeRole
+  )
   const identity = program.command('identity').description('the key of this node')
-  define(identity, 'show', 'peer id and fingerprint', async () => (await import('./commands/identity-show.ts')).showIdentity)
-  define(identity, 'claim', 'make this instance the writer of an identity that is in use twice', async () => (await import('./commands/identity-claim.ts')).claimIdentity)
+  define(
+    identity,
+    'show',
+    'peer id and fingerprint',
+    async () => (await import('./commands/identity-show.ts')).showIdentity
+  )
+  define(
+    identity,
+    'claim',
+    'make this instance the writer of an identity that is in use twice',
+    async () => (await import('./commands/identity-claim.ts')).claimIdentity
+  )
 }

@@ -1,6 +1,7 @@
 // The command line as a tree: names, arguments, options and help. What a command does is in its own file, loaded when it runs.
 
 import { Command, Option } from 'commander'
+import { VERSION } from '../config/version.ts'
 import type { CommandContext, GlobalOptions } from './command-context.ts'
 import { DEFAULT_OPTIONS } from './command-context.ts'
 import { parseDuration } from './option-parsers.ts'
@@ -8,9 +9,11 @@ import { addLogCommands } from './program-log.ts'
 import { addMeshCommands } from './program-mesh.ts'
 import { addInspectCommands, addSetupCommands } from './program-setup.ts'
 import type { Terminal } from './terminal.ts'
-import { VERSION } from './version.ts'
 
-export type RunCommand = (options: GlobalOptions, command: (context: CommandContext) => Promise<number | undefined>) => Promise<void>
+export type RunCommand = (
+  options: GlobalOptions,
+  command: (context: CommandContext) => Promise<number | undefined>
+) => Promise<void>
 
 /** What a command's file exports. `undefined` is exit code 0. */
 export type Handler<Args extends readonly unknown[], Options> = (
@@ -61,7 +64,10 @@ export function buildProgram(terminal: Terminal, run: RunCommand): Command {
   addMeshCommands(program, define)
   addInspectCommands(program, define)
   for (const command of program.commands) command.helpCommand(false)
-  program.addHelpText('after', '\nGlobal options: pmesh help environment. Exit codes: pmesh help exit-codes. An error: pmesh help CODE.')
+  program.addHelpText(
+    'after',
+    '\nGlobal options: pmesh help environment. Exit codes: pmesh help exit-codes. An error: pmesh help CODE.'
+  )
   return program
 }
 

@@ -23,7 +23,8 @@ export class ProgressLine {
 
   update({ done, total }: { readonly done: number; readonly total: number }): void {
     const now = performance.now()
-    if (this.#mode === 'none' || now - this.#shownAt < (this.#mode === 'bar' ? DRAW_INTERVAL_MS : PLAIN_INTERVAL_MS)) return
+    if (this.#mode === 'none' || now - this.#shownAt < (this.#mode === 'bar' ? DRAW_INTERVAL_MS : PLAIN_INTERVAL_MS))
+      return
     this.#shownAt = now
     const share = total <= 0 ? 0 : Math.min(1, done / total)
     const percent = `${Math.floor(share * 100)} %`.padStart(5)
@@ -33,7 +34,9 @@ export class ProgressLine {
       return
     }
     const filled = Math.round(share * BAR_WIDTH)
-    this.#terminal.stderr.write(`\r${this.#what} ${'█'.repeat(filled)}${'░'.repeat(BAR_WIDTH - filled)} ${percent}  ${counts}\x1b[K`)
+    this.#terminal.stderr.write(
+      `\r${this.#what} ${'█'.repeat(filled)}${'░'.repeat(BAR_WIDTH - filled)} ${percent}  ${counts}\x1b[K`
+    )
     this.#drawn = true
   }
 

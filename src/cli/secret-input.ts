@@ -26,7 +26,10 @@ export async function askHidden(context: CommandContext, question: string): Prom
 }
 
 /** Runs `open` with the passphrase of the file, or without; when the identity is locked, asks on a terminal and tries again. */
-export async function withPassphrase<Result>(context: CommandContext, open: (passphrase: string | undefined) => Promise<Result>): Promise<Result> {
+export async function withPassphrase<Result>(
+  context: CommandContext,
+  open: (passphrase: string | undefined) => Promise<Result>
+): Promise<Result> {
   const fromFile = passphraseFromFile(context)
   try {
     return await open(fromFile)
@@ -41,7 +44,8 @@ export async function withPassphrase<Result>(context: CommandContext, open: (pas
 export async function newPassphrase(context: CommandContext): Promise<string> {
   const fromFile = passphraseFromFile(context)
   if (fromFile !== undefined) return fromFile
-  if (!context.canAsk) throw new MeshError('IDENTITY_LOCKED', 'cannot seal the identity: there is no passphrase and nobody to ask')
+  if (!context.canAsk)
+    throw new MeshError('IDENTITY_LOCKED', 'cannot seal the identity: there is no passphrase and nobody to ask')
   const first = await askHidden(context, 'New passphrase')
   const second = await askHidden(context, 'The same again')
   if (first !== second) throw new MeshError('USAGE', 'the passphrases differ')
@@ -52,16 +56,20 @@ export async function newPassphrase(context: CommandContext): Promise<string> {
 export async function readSecret(context: CommandContext, question: string): Promise<string> {
   if (context.canAsk) return askHidden(context, question)
   const { stdin } = context.terminal
-  if (stdin.isTTY === true) throw new MeshError('USAGE', 'the value is read from stdin; with --no-input it must be piped in')
+  if (stdin.isTTY === true)
+    throw new MeshError('USAGE', 'the value is read from stdin; with --no-input it must be piped in')
   const chunks: Buffer[] = []
   let bytes = 0
   for await (const chunk of stdin) {
     const buffer = Buffer.from(chunk as Buffer | string)
     bytes += buffer.length
-    if (bytes > LIMITS.credentialBytesMax + 2) throw new MeshError('USAGE', `a credential is at most ${LIMITS.credentialBytesMax} bytes`)
+    if (bytes > LIMITS.credentialBytesMax + 2)
+      throw new MeshError('USAGE', `a credential is at most ${LIMITS.credentialBytesMax} bytes`)
     chunks.push(buffer)
   }
-  return Buffer.concat(chunks, bytes).toString('utf8').replace(/\r?\n$/, '')
+  return Buffer.concat(chunks, bytes)
+    .toString('utf8')
+    .replace(/\r?\n$/, '')
 }
 
 /** Yes or no on a terminal; true where nobody can be asked. */
@@ -69,6 +77,12 @@ export async function confirmed(context: CommandContext, question: string): Prom
   if (!context.canAsk) return true
   const { confirm, isCancel } = await import('@clack/prompts')
   const { stdin, stderr } = context.terminal
-  const answer = await confirm({ message: question, initialValue: false, input: stdin, output: stderr, signal: context.signal })
+  const answer = await confirm({
+    message: question,
+    initialValue: false,
+    input: stdin,
+    output: stderr,
+    signal: context.signal
+  })
   return !isCancel(answer) && answer
 }

@@ -19,14 +19,24 @@ function padded(cell: Piece, width: number, align: 'left' | 'right', last: boole
 }
 
 /** Lines of a table, each as pieces for Output.line. Columns are `gap` apart; a title row comes first when a column has a title. */
-export function tableLines(columns: readonly Column[], rows: readonly (readonly Piece[])[], gap = '  ', titleStyle?: Style): Piece[][] {
-  const titles = columns.some((column) => column.title !== undefined) ? [columns.map((column) => column.title ?? '')] : []
+export function tableLines(
+  columns: readonly Column[],
+  rows: readonly (readonly Piece[])[],
+  gap = '  ',
+  titleStyle?: Style
+): Piece[][] {
+  const titles = columns.some((column) => column.title !== undefined)
+    ? [columns.map((column) => column.title ?? '')]
+    : []
   const all: (readonly Piece[])[] = [...titles, ...rows]
   const widths = columns.map((_, index) => Math.max(0, ...all.map((row) => widthOf(textOf(row[index] ?? '')))))
   return all.map((row, rowIndex) =>
     columns.flatMap((column, index) => {
       const cell = padded(row[index] ?? '', widths[index] ?? 0, column.align ?? 'left', index === columns.length - 1)
-      const styled = rowIndex === 0 && titles.length > 0 && titleStyle !== undefined ? { text: textOf(cell), style: titleStyle } : cell
+      const styled =
+        rowIndex === 0 && titles.length > 0 && titleStyle !== undefined
+          ? { text: textOf(cell), style: titleStyle }
+          : cell
       return index === 0 ? [styled] : [gap, styled]
     })
   )

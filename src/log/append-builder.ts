@@ -22,7 +22,8 @@ import {
   SCOPE_BYTES,
   writeSeal
 } from './append-codec.ts'
-import { eventType } from './event-types.ts'
+import { tryParseControl } from './control-records.ts'
+import { CONTROL_TYPES, eventType } from './event-types.ts'
 import type { Stamp } from './hybrid-clock.ts'
 import { type Head, sealStatement } from './statement.ts'
 import { jsonObjectFault } from './strict-json.ts'
@@ -53,6 +54,9 @@ export function prepareEvent(draft: EventDraft): PreparedEvent {
   }
   const fault = jsonObjectFault(draft.payload)
   if (fault !== null) throw new MeshError('EVENT_INVALID', `the payload is not acceptable JSON: ${fault}`)
+  if (CONTROL_TYPES.has(draft.type) && tryParseControl(draft.type, draft.payload) === null) {
+    throw new MeshError('EVENT_INVALID', `the payload is not what ${draft.type} demands`)
+  }
   const scope = draft.scope ?? NO_SCOPE
   if (scope.length !== SCOPE_BYTES) throw new MeshError('EVENT_INVALID', 'a scope is 16 bytes')
   const erasable = registered.class === 'content'

@@ -18,11 +18,17 @@ export interface StoredBlocks {
   readonly blocks: AppendBlocks
 }
 
+/** The end of an append: its last sequence number and 16…32 bytes of its link. */
+export interface LinePlace {
+  readonly seq: number
+  readonly link: Uint8Array
+}
+
 /** One frame of whole appends along a line. */
 export interface RangeFrame {
   readonly bytes: Buffer
-  readonly firstSeq: number
-  readonly lastSeq: number
+  /** End of the last append in `bytes`; the place asked for when there is nothing behind it. */
+  readonly last: LinePlace
   /** True when the line goes on behind this frame. */
   readonly more: boolean
 }
@@ -60,6 +66,10 @@ export class AppendReader {
   constructor(store: EventStore, mesh: Uint8Array) {
     this.#store = store
     this.#mesh = mesh
+  }
+
+  get mesh(): Uint8Array {
+    return this.#mesh
   }
 
   async bySuffix(suffix: Uint8Array): Promise<StoredBlocks | null> {
@@ -103,29 +113,45 @@ export class AppendReader {
     )
   }
 
+  /** Heads of the stored appends whose last event has this sequence number, branches included. */
+  async ending(row: ChainRow, seq: number): Promise<Head[]> {
+    const heads: Head[] = []
+    const range = seqRange(row, Math.max(1, seq - LIMITS.appendEventsMax), seq + 1)
+    for await (const [key, value] of this.#store.entries(range)) {
+      const head = headOfEntry(this.#mesh, key, value)
+      if (head.lastSeq === seq) heads.push(head)
+    }
+    return heads
+  }
+
   /**
-   * Whole appends behind `afterSeq` along the line that ends at `tip`, up to `bytesMax` framed bytes; at least one append when there is one.
-   * Ends at an append whose own seal holds (PROTOCOL §1 "servers extend the frame to the next good one"). Null when there is nothing.
+   * Whole appends behind `after` along the line that ends at `tip`, up to `bytesMax` framed bytes, at least one. Ends at an append whose own
+   * seal holds (PROTOCOL §1 "servers extend the frame to the next good one"). `diverged` when the line does not contain `after`.
    */
-  async range(row: ChainRow, tip: Head, afterSeq: number, bytesMax: number): Promise<RangeFrame | null> {
-    if (afterSeq >= tip.lastSeq) return null
+  async range(row: ChainRow, tip: Head, after: LinePlace | null, bytesMax: number): Promise<RangeFrame | 'diverged'> {
+    const afterSeq = after?.seq ?? 0
+    if (afterSeq > tip.lastSeq) return 'diverged'
+    if (after !== null && afterSeq === tip.lastSeq) {
+      return startsWith(tip.link, after.link) ? { bytes: Buffer.alloc(0), last: after, more: false } : 'diverged'
+    }
     const onLine = lineFilter(row, tip)
     const parts: { frame: Buffer; head: Head }[] = []
     let bytes = 0
     for await (const stored of this.#scan(seqRange(row, afterSeq + 1, tip.lastSeq + 1))) {
       if (!onLine(stored.head)) continue
       const size = framedBytes(stored.header, stored.body)
-      const last = parts.at(-1)
-      if (last !== undefined && bytes + size > bytesMax && (bytes + size > LIMITS.messageBytesMax || headSealValid(last.head))) break
+      const before = parts.at(-1)
+      if (before !== undefined && bytes + size > bytesMax && (bytes + size > LIMITS.messageBytesMax || headSealValid(before.head))) break
       parts.push({ frame: frameAppend(stored.header, stored.body), head: stored.head })
       bytes += size
       if (stored.head.lastSeq >= tip.lastSeq) break
     }
-    const first = parts[0]
-    const last = parts.at(-1)
-    if (first === undefined || last === undefined) return null
+    const first = parts[0]?.head
+    const last = parts.at(-1)?.head
+    const joined = first?.firstSeq === afterSeq + 1 && (after === null || startsWith(first.prev, after.link))
+    if (first === undefined || last === undefined || !joined) return 'diverged'
     const frames = parts.map((part) => part.frame)
-    return { bytes: Buffer.concat(frames, bytes), firstSeq: first.head.firstSeq, lastSeq: last.head.lastSeq, more: last.head.lastSeq < tip.lastSeq }
+    return { bytes: Buffer.concat(frames, bytes), last: { seq: last.lastSeq, link: last.link }, more: last.lastSeq < tip.lastSeq }
   }
 
   /** Every stored append in key order (author, chain, epoch, firstSeq, link), or those of one author. Bounded memory. */
@@ -160,6 +186,10 @@ export class AppendReader {
   }
 }
 
+function startsWith(link: Uint8Array, prefix: Uint8Array): boolean {
+  return equalBytes(link.subarray(0, prefix.length), prefix)
+}
+
 async function* flatten(pages: AsyncIterable<readonly StoreEntry[]>): AsyncGenerator<StoreEntry> {
   for await (const page of pages) yield* page
 }
@@ -170,7 +200,8 @@ function withRange(key: Uint8Array, range: number): Buffer {
   return copy
 }
 
-function seqRange(row: ChainRow, fromSeq: number, toSeq: number | null): KeyRange {
+/** Keys of the appends of a chain key from one sequence number up to another, exclusive. */
+export function seqRange(row: ChainRow, fromSeq: number, toSeq: number | null): KeyRange {
   const prefix = prefixed(RANGES.append, chainSuffix(fromHex(row.author), row.chain, row.epoch))
   const from = Buffer.concat([prefix, u64(fromSeq)])
   const to = toSeq === null ? Buffer.concat([prefix, Buffer.alloc(16, 0xff)]) : Buffer.concat([prefix, u64(toSeq)])

@@ -8,7 +8,6 @@ import { chainRowKey, type ChainRow, countedLinks, emptyRow, encodeChainRow, typ
 import { commitMarkKey, encodeCommitMark } from './commit-mark.ts'
 import type { ControlRecord } from './control-records.ts'
 import type { StoreOperation } from './event-store.ts'
-import { compareStamps } from './hybrid-clock.ts'
 import { foldMesh, type MeshView } from './mesh-fold.ts'
 import { type ChainKey, encodeForkProof, encodeHead, type Head } from './statement.ts'
 import { chainSuffix, prefixed, RANGES } from './store-keys.ts'
@@ -73,12 +72,25 @@ export class Batch {
     return this.#view
   }
 
+  get mesh(): Uint8Array {
+    return this.#base.mesh
+  }
+
+  get preimage(): MeshPreimage {
+    return this.#base.preimage
+  }
+
   get empty(): boolean {
     return this.#operations.length === 0 && this.#rows.size === 0
   }
 
   row(key: ChainKey): ChainRow {
     return this.#rows.get(key) ?? this.#base.rows.get(key) ?? emptyRow(key)
+  }
+
+  /** Whether anything is known of a chain key: events, a witnessed head or a fork. */
+  knows(key: ChainKey): boolean {
+    return this.#rows.has(key) || this.#base.rows.has(key)
   }
 
   setRow(row: ChainRow): void {
@@ -99,9 +111,9 @@ export class Batch {
     this.bytes += blocks.header.length + blocks.body.length
     this.setRow({
       ...row,
-      tips: fork === null ? [head] : forkTips(fork, row.tips[0] ?? null),
+      tips: fork === null ? [head] : forkTips(fork, head.firstSeq < fork.forkSeq ? head : (row.tips[0] ?? null)),
       events: row.events + head.count,
-      lastStamp: compareStamps(lastStamp, row.lastStamp) > 0 || own ? lastStamp : row.lastStamp,
+      lastStamp,
       fork
     })
     this.stored.push({ head, blocks, own })
@@ -142,17 +154,15 @@ export class Batch {
     this.add({ type: 'put', key: chainRowKey(RANGES.witness, row), value: encodeHead(witness) })
   }
 
-  /** Everything to write. A batch that stores appends carries a commit mark; others keep the number. */
+  /** Everything to write, with its commit mark: numbers without a gap are the proof that no batch was lost. */
   finish(): { operations: StoreOperation[]; state: LogState; changed: readonly ChainKey[]; viewChanged: boolean } {
     const view = this.view
     const operations = this.#operations
     for (const row of this.#rows.values()) operations.push({ type: 'put', key: chainRowKey(RANGES.chain, row), value: encodeChainRow(row) })
-    let { commitNumber } = this.#base
-    if (this.stored.length > 0) {
-      commitNumber++
-      const mark = { number: commitNumber, bytes: this.bytes, appends: this.stored.map(({ head }) => suffixOf(head)) }
-      operations.push({ type: 'put', key: commitMarkKey(commitNumber), value: encodeCommitMark(mark) })
-    }
+    const commitNumber = this.#base.commitNumber + 1
+    const bytes = operations.reduce((sum, operation) => sum + operation.key.length + (operation.type === 'put' ? operation.value.length : 0), 0)
+    const mark = { number: commitNumber, bytes, appends: this.stored.map(({ head }) => suffixOf(head)) }
+    operations.push({ type: 'put', key: commitMarkKey(commitNumber), value: encodeCommitMark(mark) })
     const rows = new Map(this.#base.rows)
     for (const row of this.#rows.values()) rows.set(row.key, row)
     const state: LogState = { ...this.#base, rows, records: this.#records ?? this.#base.records, view, commitNumber }

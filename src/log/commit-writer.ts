@@ -30,6 +30,8 @@ export interface CommitWriterOptions {
   readonly committed: (state: LogState, report: CommitReport) => void
   /** Reads the state again after a failed write. */
   readonly reload: () => Promise<LogState>
+  /** Called once the state that was read again is in place. */
+  readonly reloaded: (state: LogState) => void
   readonly pause: (ms: number) => Promise<void>
 }
 
@@ -132,6 +134,7 @@ export class CommitWriter {
         await this.#options.store.reopen()
         this.#state = await this.#options.reload()
         this.#failure = null
+        this.#options.reloaded(this.#state)
         this.#options.logger.info('the store writes again')
         return
       } catch (cause) {

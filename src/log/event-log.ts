@@ -5,22 +5,25 @@ import { equalBytes, toHex, utf8 } from '../base/bytes.ts'
 import type { Clock, Random } from '../base/clock.ts'
 import { LIMITS } from '../base/limits.ts'
 import type { Logger } from '../base/logger.ts'
+import { messageOf } from '../base/mesh-error.ts'
 import type { SigningKey } from '../identity/ed25519.ts'
 import type { MeshPreimage } from '../identity/mesh-id.ts'
-import { buildAppend, type EventDraft, prepareEvent } from './append-builder.ts'
-import { AppendReader, type RangeFrame } from './append-reader.ts'
+import type { EventDraft } from './append-builder.ts'
+import { AppendReader, type LinePlace, type RangeFrame } from './append-reader.ts'
 import type { Batch, LogState, StoredAppend } from './batch.ts'
-import { chainStateOf, emptyRow } from './chain-row.ts'
+import { type ChainRow, chainStateOf, emptyRow } from './chain-row.ts'
 import type { ChainState, IngestOutcome } from './chain-state.ts'
 import { type CommitReport, CommitWriter, type Lane } from './commit-writer.ts'
 import { type ControlBody, encodeControl } from './control-records.ts'
+import { CutFollower } from './cut-follower.ts'
+import { type EpochOpening, stageEpoch } from './epoch-opening.ts'
 import type { EventStore } from './event-store.ts'
 import { type CheckedAppend, type CheckedFrame, checkFrame } from './frame-check.ts'
 import { HybridClock } from './hybrid-clock.ts'
 import { openLogState } from './log-open.ts'
 import type { MeshView } from './mesh-fold.ts'
-import { type AppendedEvent, OwnLane, ownRow, type WriteMode } from './own-lane.ts'
-import { cutSeqOf, cutsMoved, keysBehindCut, quarantined, quarantineStep } from './removed-chain.ts'
+import { type AppendedEvent, OwnLane, type WriteMode } from './own-lane.ts'
+import { cutSeqOf } from './removed-chain.ts'
 import { stageAppend, stageFork } from './stage-append.ts'
 import { type ChainKey, chainKeyOf, type ForkProof, type Head, headSealValid, type PublicKeyHex, tryForkProof } from './statement.ts'
 import { RANGES } from './store-keys.ts'
@@ -45,21 +48,17 @@ export interface LogCommit {
   readonly view: MeshView | null
 }
 
-export interface EpochOpening {
-  readonly fork: ForkProof | null
-  readonly missing: Head | null
-  readonly branches: readonly Head[]
-  readonly instance: Uint8Array
-}
-
 export class EventLog {
+  /** The line last asked for, per chain key: a fetch asks again and again for the same. */
+  readonly #lineTips = new Map<ChainKey, { tip: Head; fork: ChainRow['fork'] }>()
   readonly #options: EventLogOptions
   readonly #writer: CommitWriter
   readonly #own: OwnLane
   readonly #clock: HybridClock
+  readonly #cuts: CutFollower
   readonly reader: AppendReader
   readonly mesh: Uint8Array
-  /** Chain keys that the last opening found damaged and reset. */
+  /** Chain keys that the opening found damaged and set back; the own one also when something is lost and nobody can say what: it has to recover. */
   readonly damaged: readonly ChainKey[]
   #chains = new Map<ChainKey, ChainState>()
   readonly #listeners = new Set<(commit: LogCommit) => void>()
@@ -68,24 +67,27 @@ export class EventLog {
   private constructor(options: EventLogOptions, opened: Awaited<ReturnType<typeof openLogState>>) {
     this.#options = options
     this.mesh = opened.state.mesh
-    this.damaged = opened.damaged
     this.reader = new AppendReader(options.store, this.mesh)
     this.#clock = new HybridClock(options.clock)
     this.#writer = new CommitWriter(opened.state, {
       store: options.store,
       logger: options.logger,
       committed: (_state, report) => this.#committed(report),
-      reload: () => this.#reload(),
+      reload: async () => (await openLogState(options.store, options.preimage, options.logger)).state,
+      reloaded: (state) => this.#reloaded(state),
       pause: options.pause
     })
     this.#own = new OwnLane({ mesh: this.mesh, key: options.key, clock: this.#clock, random: options.random }, this.#writer)
+    this.#cuts = new CutFollower({ store: options.store, reader: this.reader, mesh: this.mesh, logger: options.logger, job: (run) => this.#job(run) })
     this.#install(opened.state)
+    const own = this.ownChain().key
+    this.damaged = opened.lossy && !opened.damaged.includes(own) ? [...opened.damaged, own] : opened.damaged
   }
 
   /** Opens the store's log. STORE_FOREIGN when it holds another mesh, STORE_DAMAGED when rows do not decode. */
   static async open(options: EventLogOptions): Promise<EventLog> {
     const log = new EventLog(options, await openLogState(options.store, options.preimage, options.logger))
-    for (const key of keysBehindCut(log.state)) log.#quarantine(key)
+    log.#cuts.follow(log.state, null)
     return log
   }
 
@@ -143,26 +145,19 @@ export class EventLog {
     let state: ChainState | undefined
     for (let epoch = 1; ; epoch++) {
       const next = this.#chains.get(chainKeyOf(this.self, 0, epoch))
-      if (next === undefined || (next.tips.length === 0 && epoch > 1)) break
-      state = next
+      if (next === undefined) break
+      if (next.tips.length > 0 || epoch === 1) state = next
     }
     return state ?? chainStateOf(emptyRow(chainKeyOf(this.self, 0, 1)), { wanted: [], closed: false, cut: null })
   }
 
-  /** Closes the own current epoch at its end and opens the next (PROTOCOL §4 "Epoch"). Runs in any write mode. */
+  /**
+   * Closes the epoch that the fork or the missing head is of, the own current one when neither is named, and opens the next
+   * (PROTOCOL §4 "Epoch"). Runs in any write mode. EVENT_INVALID when that epoch is not an own one or the next is begun already.
+   */
   openEpoch(opening: EpochOpening): Promise<Head> {
-    return this.#job(async (batch) => {
-      const { key, random } = this.#options
-      const row = ownRow(batch, key.publicKeyHex)
-      const kept = row.tips[0] ?? null
-      const branches = opening.branches.filter((head) => head.key === row.key).slice(0, LIMITS.epochBranchesMax)
-      const body: ControlBody = { type: 'epoch-opened', ...opening, branches, kept }
-      const place = { author: key.publicKey, chain: 0, epoch: row.epoch + 1, firstSeq: 1, prev: kept?.link ?? new Uint8Array(32) }
-      const events = [prepareEvent({ type: body.type, payload: encodeControl(body) })]
-      const { head, blocks } = buildAppend(this.mesh, key, place, events, () => this.#clock.stamp(), random)
-      batch.store(head, blocks, true)
-      return head
-    })
+    const { key, random } = this.#options
+    return this.#job(async (batch) => stageEpoch(batch, { key, random, clock: this.#clock }, opening))
   }
 
   /** The costly part of taking in a frame, without any effect: for the gossip validator. */
@@ -180,10 +175,11 @@ export class EventLog {
       const outcomes: IngestOutcome[] = []
       this.#writer.push(lane, {
         stage: async (batch) => {
-          for (const append of checked.appends) outcomes.push(await stageAppend(batch, this.reader, append))
+          const writer = this.#own.mode === 'open' ? this.self : null
+          for (const append of checked.appends) outcomes.push(await stageAppend(batch, this.reader, append, writer))
         },
         durable: () => {
-          this.#observe(checked.appends)
+          this.#observe(checked.appends, outcomes)
           resolve(checked.rest === null ? outcomes : [...outcomes, checked.rest])
         },
         failed: () => resolve([{ kind: 'failed', key: checked.appends[0]?.head.key ?? null }])
@@ -193,16 +189,17 @@ export class EventLog {
 
   /**
    * Notes heads that peers showed: raises the witness of admitted authors, and records the fork when one contradicts what is stored.
-   * Heads whose seal does not hold are left out of the count that it returns.
+   * Tells for each head whether it is a good one of this mesh.
    */
-  recordHeads(heads: readonly Head[]): Promise<number> {
-    const good = heads.filter((head) => this.view.members.has(toHex(head.author)) && equalBytes(head.mesh, this.mesh) && headSealValid(head))
-    const news = good.filter((head) => !this.#chains.get(head.key)?.tips.some((tip) => equalBytes(tip.link, head.link)))
-    if (news.length === 0) return Promise.resolve(good.length)
-    return this.#job(async (batch) => {
-      for (const head of news) await this.#noteHead(batch, head)
-      return good.length
-    })
+  async recordHeads(heads: readonly Head[]): Promise<boolean[]> {
+    const valid = heads.map((head) => this.view.members.has(toHex(head.author)) && equalBytes(head.mesh, this.mesh) && headSealValid(head))
+    const news = heads.filter((head, index) => valid[index] && !this.#chains.get(head.key)?.tips.some((tip) => equalBytes(tip.link, head.link)))
+    if (news.length > 0) {
+      await this.#job(async (batch) => {
+        for (const head of news) await this.#noteHead(batch, head)
+      })
+    }
+    return valid
   }
 
   async #noteHead(batch: Batch, head: Head): Promise<void> {
@@ -214,35 +211,43 @@ export class EventLog {
     batch.witness(head)
   }
 
-  /** Records a fork that a peer proved; false when it is known already or its author is not admitted. Seals must have been checked. */
+  /** Records a fork that a peer proved; false when the proof does not hold or its author is not admitted. */
   recordFork(proof: ForkProof): Promise<boolean> {
+    const holds = tryForkProof(proof.a, proof.b) !== null && equalBytes(proof.a.mesh, this.mesh) && headSealValid(proof.a) && headSealValid(proof.b)
+    if (!holds || !this.view.members.has(toHex(proof.a.author))) return Promise.resolve(false)
     return this.#job(async (batch) => {
-      const row = batch.row(proof.a.key)
-      if (!batch.view.members.has(row.author) || (row.fork !== null && row.fork.forkSeq <= proof.a.firstSeq)) return false
-      await stageFork(batch, this.reader, proof)
+      const { fork } = batch.row(proof.a.key)
+      if (fork === null || fork.forkSeq > proof.a.firstSeq) await stageFork(batch, this.reader, proof)
       return true
     })
   }
 
-  /** A frame of whole appends behind `afterSeq` on the line to `tip` (the highest when null); null when there is nothing to give. */
-  readRange(key: ChainKey, tip: Uint8Array | null, afterSeq: number, bytesMax: number): Promise<RangeFrame | null> {
-    const line = this.#line(key, tip)
-    return line === null ? Promise.resolve(null) : this.reader.range(line.row, line.tip, afterSeq, bytesMax)
+  /**
+   * A frame of whole appends behind `after` (null: from the start) on the line to `tip`, any stored append of that line named by 16 or more
+   * bytes of its link. `unknown`: the tip is not stored or not served; `diverged`: the line does not contain `after`.
+   */
+  async readRange(key: ChainKey, after: LinePlace | null, tip: LinePlace, bytesMax: number): Promise<RangeFrame | 'unknown' | 'diverged'> {
+    const line = await this.#line(key, tip)
+    return line === null ? 'unknown' : this.reader.range(line.row, line.tip, after, bytesMax)
   }
 
-  /** Heads of the appends that hold the given sequence numbers on the line to `tip`. */
-  readPoints(key: ChainKey, tip: Uint8Array | null, seqs: readonly number[]): Promise<readonly (Head | null)[]> {
-    const line = this.#line(key, tip)
-    return line === null ? Promise.resolve(seqs.map(() => null)) : this.reader.points(line.row, line.tip, seqs)
+  /** Heads of the appends that hold the given sequence numbers on the line to `tip`, null where it has none; empty when the tip is not stored. */
+  async readPoints(key: ChainKey, tip: LinePlace, seqs: readonly number[]): Promise<readonly (Head | null)[]> {
+    const line = await this.#line(key, tip)
+    return line === null ? [] : this.reader.points(line.row, line.tip, seqs)
   }
 
-  #line(key: ChainKey, link: Uint8Array | null) {
+  async #line(key: ChainKey, place: LinePlace): Promise<{ row: ChainRow; tip: Head } | null> {
     const row = this.state.rows.get(key)
     if (row === undefined) return null
     const cut = cutSeqOf(this.state, row)
-    const stored = row.fork === null ? row.tips : [...row.tips, ...[...row.fork.appends.values()].map((append) => append.head)]
-    const tip = link === null ? row.tips[0] : stored.find((head) => equalBytes(head.link.subarray(0, link.length), link))
-    return tip === undefined || (cut !== null && tip.lastSeq > cut) ? null : { row, tip }
+    if (cut !== null && place.seq > cut) return null
+    const known = this.#lineTips.get(key)
+    if (known !== undefined && known.fork === row.fork && isAt(known.tip, place)) return { row, tip: known.tip }
+    const tip = row.tips.find((head) => isAt(head, place)) ?? (await this.reader.ending(row, place.seq)).find((head) => isAt(head, place))
+    if (tip === undefined) return null
+    this.#lineTips.set(key, { tip, fork: row.fork })
+    return { row, tip }
   }
 
   onCommit(listener: (commit: LogCommit) => void): () => void {
@@ -272,7 +277,7 @@ export class EventLog {
   #committed({ batch, changed, viewChanged }: CommitReport): void {
     const before = this.#lastView
     this.#refresh(viewChanged ? [...this.state.rows.keys()] : changed)
-    if (viewChanged) this.#followCuts(before)
+    if (viewChanged) this.#cuts.follow(this.state, before)
     const chains = changed.map((key) => this.#chains.get(key) as ChainState)
     const commit: LogCommit = {
       number: this.state.commitNumber,
@@ -280,7 +285,7 @@ export class EventLog {
       chains: viewChanged ? [...this.#chains.values()] : chains,
       view: viewChanged ? this.view : null
     }
-    for (const listener of this.#listeners) listener(commit)
+    this.#announce(commit)
     this.#own.kick()
   }
 
@@ -307,52 +312,49 @@ export class EventLog {
     }
   }
 
-  #followCuts(before: MeshView | null): void {
-    for (const key of keysBehindCut(this.state)) this.#quarantine(key)
-    if (before === null) return
-    for (const author of cutsMoved(before, this.view)) this.#requalify(author)
-  }
-
-  #quarantine(key: ChainKey): void {
-    this.#job((batch) => quarantineStep(batch, this.reader, key)).then(
-      (more) => (more ? this.#quarantine(key) : undefined),
-      (error: unknown) => this.#options.logger.warn('events behind a cut stay until the next start', { key, message: String(error) })
-    )
-  }
-
-  /** Offers what an author's quarantine holds again: a more senior removal may have cut later. */
-  #requalify(author: PublicKeyHex): void {
-    const run = async (): Promise<void> => {
-      for await (const { key, frame } of quarantined(this.store, author)) {
-        const [outcome] = await this.ingest(frame, 'sync')
-        if (outcome?.kind === 'stored' || outcome?.kind === 'known') await this.#job(async (batch) => batch.add({ type: 'del', key }))
-      }
-    }
-    run().catch((error: unknown) => this.#options.logger.warn('quarantine stays as it is', { message: String(error) }))
-  }
-
-  #observe(appends: readonly CheckedAppend[]): void {
-    for (const { head, blocks, fault } of appends) {
+  #observe(appends: readonly CheckedAppend[], outcomes: readonly IngestOutcome[]): void {
+    for (const [index, { head, blocks }] of appends.entries()) {
       const last = blocks.rows[blocks.count - 1]
-      if (fault !== null || last === undefined) continue
+      const outcome = outcomes[index]
+      const stored = outcome?.kind === 'stored' || (outcome?.kind === 'fork' && outcome.stored)
+      if (!stored || last === undefined) continue
       const stamp = { ms: last.timeMs, counter: last.timeCounter }
       const author = toHex(head.author)
+      if (author === this.self) this.#clock.restore(stamp)
       if (this.#clock.observe(stamp)) this.#farFuture.set(author, stamp.ms - this.#options.clock.now())
       else this.#farFuture.delete(author)
     }
   }
 
-  async #reload(): Promise<LogState> {
-    const { state } = await openLogState(this.store, this.#options.preimage, this.#options.logger)
-    queueMicrotask(() => this.#install(this.state))
-    return state
+  /** What the failed write left on the disk is news to everybody: it may be there although its callers were told that it failed. */
+  #reloaded(state: LogState): void {
+    this.#install(state)
+    this.#announce({ number: state.commitNumber, stored: [], chains: [...this.#chains.values()], view: state.view })
+    this.#cuts.follow(state, null)
+    this.#own.kick()
   }
 
   #install(state: LogState): void {
     this.#chains = new Map()
+    this.#lineTips.clear()
     this.#refresh(state.rows.keys())
-    for (const row of state.rows.values()) if (row.author === this.self) this.#clock.restore(row.lastStamp)
+    const own = state.rows.get(this.ownChain().key)
+    if (own !== undefined) this.#clock.restore(own.lastStamp)
   }
+
+  #announce(commit: LogCommit): void {
+    for (const listener of this.#listeners) {
+      try {
+        listener(commit)
+      } catch (error) {
+        this.#options.logger.error('a listener of the log failed', { message: messageOf(error) })
+      }
+    }
+  }
+}
+
+function isAt(head: Head, place: LinePlace): boolean {
+  return head.lastSeq === place.seq && equalBytes(head.link.subarray(0, place.link.length), place.link)
 }
 
 /** Local text facts that are never replicated: `local/NAME`. */

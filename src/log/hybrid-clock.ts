@@ -28,7 +28,7 @@ export class HybridClock {
     this.#clock = clock
   }
 
-  /** After open: the stamp of the newest own event. */
+  /** The stamp of the newest own event: after open, and when own events come back from others. */
   restore(lastOwn: Stamp): void {
     if (compareStamps(lastOwn, this.#lastOwn) > 0) this.#lastOwn = lastOwn
   }

@@ -1,13 +1,14 @@
-// Opens the log: reads one row per chain key, the control records, witnesses and forks, and scans the commit marks that the write-ahead log
-// may still have held. Costs O(authors), never O(events). A gap in the marks is the middle that LevelDB dropped: the chains that later
-// batches touched are reset to their last whole append (PROTOCOL §4).
+// Opens the log: reads one row per chain key, the control records, witnesses and forks, and walks the commit marks that the write-ahead log
+// may still have held. Costs O(authors), never O(events), unless the store is damaged. A gap in the marks is the middle that LevelDB dropped:
+// every chain is then set back to what is whole (PROTOCOL §4). Rows that cannot be read are made anew from the appends.
 
 import { asBuffer, equalBytes, toHex, utf8 } from '../base/bytes.ts'
+import { LIMITS } from '../base/limits.ts'
 import type { Logger } from '../base/logger.ts'
 import { MeshError } from '../base/mesh-error.ts'
 import { type MeshPreimage, meshIdOf } from '../identity/mesh-id.ts'
-import { AppendReader } from './append-reader.ts'
-import { removeOperations, type StoredControl, suffixOf, tryDecodeControlRow } from './append-rows.ts'
+import { AppendReader, headOfEntry, seqRange } from './append-reader.ts'
+import { type StoredControl, suffixOf, tryDecodeControlRow } from './append-rows.ts'
 import { countsIn, type LogState } from './batch.ts'
 import {
   type BranchAppend,
@@ -17,52 +18,70 @@ import {
   type ChainRow,
   emptyRow,
   encodeChainRow,
-  higherHead,
   tryDecodeChainRow
 } from './chain-row.ts'
-import { type CommitMark, commitMarkNumber, tryDecodeCommitMark } from './commit-mark.ts'
+import { commitMarkNumber, tryDecodeCommitMark } from './commit-mark.ts'
 import type { EventStore, StoreOperation } from './event-store.ts'
+import { type ChainRepair, isDamage, readableEntries, repairChain, storedChains } from './log-repair.ts'
 import { foldMesh } from './mesh-fold.ts'
 import { type ChainKey, encodeHead, type Head, tryDecodeForkProof, tryDecodeHead } from './statement.ts'
-import { prefixed, RANGES, rangeOf, u64 } from './store-keys.ts'
+import { prefixed, RANGES, rangeOf, readU64, u64 } from './store-keys.ts'
 
 /** Bytes of batches that LevelDB may hold in its write-ahead logs: three write buffers. */
-const WAL_BYTES_MAX = 3 * 16 * 1024 * 1024
+const WAL_BYTES_MAX = 3 * LIMITS.storeWriteBufferBytes
 const MESH_KEY = prefixed(RANGES.meta, utf8('mesh'))
+/** Number of the newest mark at the last repair: gaps before it are dealt with. */
 const CHECKED_KEY = prefixed(RANGES.local, utf8('commits-checked'))
+const REBUILD_HINT = 'Move the store folder away and start again: a node without a store fetches everything from its peers.'
 
 export interface OpenedLog {
   readonly state: LogState
   /** Chain keys that lost events to a damaged store and were reset. */
   readonly damaged: readonly ChainKey[]
+  /** Something is lost, perhaps events of which nothing is left to tell. */
+  readonly lossy: boolean
 }
 
 export async function openLogState(store: EventStore, preimage: MeshPreimage, logger: Logger): Promise<OpenedLog> {
   const mesh = meshIdOf(preimage)
   await claimStore(store, mesh)
-  const rows = await loadRows(store)
-  const gap = await findGap(store)
   const reader = new AppendReader(store, mesh)
-  const touched = new Set(gap.touched)
-  for (const [key, { tips }] of rows) if (tips[0] !== undefined && !(await reader.has(suffixOf(tips[0])))) touched.add(key)
+  const { rows, bad } = await loadRows(store, reader)
+  const gap = await findGap(store)
+  const thorough = bad !== null || (await loadRecords(store)) === null
+  if (bad !== null && bad.length > 0) await store.write(bad, { sync: true })
+  const doubted = new Set<ChainKey>(thorough || gap.found ? [...rows.keys(), ...(await storedChains(store))] : [])
+  for (const [key, { tips }] of rows) if (!doubted.has(key) && !(await holdsAll(reader, tips))) doubted.add(key)
   const damaged: ChainKey[] = []
-  if (touched.size > 0) {
-    const records = await loadRecords(store)
-    for (const key of touched) {
-      const row = rows.get(key)
-      if (row === undefined) continue
-      const reset = await resetChain(store, reader, row, records)
-      if (reset === null) continue
-      rows.set(key, reset)
-      damaged.push(key)
-      logger.warn('the store lost events; the chain was reset to its last whole append', { key, lastSeq: reset.tips[0]?.lastSeq ?? 0 })
-    }
-    await store.write([{ type: 'put', key: CHECKED_KEY, value: u64(gap.last) }], { sync: true })
+  for (const key of doubted) {
+    const repair = await repairChain(store, reader, rows.get(key) ?? emptyRow(key), thorough)
+    if (repair === null) continue
+    await writeRepair(store, repair)
+    rows.set(key, repair.row)
+    damaged.push(key)
+    logger.warn('the store lost events; the chain was set back to what is whole', { key, lastSeq: repair.row.tips[0]?.lastSeq ?? 0 })
   }
-  await loadForks(store, mesh, rows)
+  if (doubted.size > 0 || gap.found) await store.write([{ type: 'put', key: CHECKED_KEY, value: u64(gap.last) }], { sync: true })
   const records = await loadRecords(store)
+  if (records === null) throw new MeshError('STORE_DAMAGED', 'records of the membership cannot be read', { hint: REBUILD_HINT })
   const view = foldMesh(mesh, preimage, records, countsIn(rows))
-  return { state: { mesh, preimage, rows, records, view, commitNumber: gap.last }, damaged }
+  return { state: { mesh, preimage, rows, records, view, commitNumber: gap.last }, damaged, lossy: gap.found || thorough || damaged.length > 0 }
+}
+
+async function holdsAll(reader: AppendReader, tips: readonly Head[]): Promise<boolean> {
+  try {
+    for (const tip of tips) if (!(await reader.has(suffixOf(tip)))) return false
+    return true
+  } catch (error) {
+    if (isDamage(error)) return false
+    throw error
+  }
+}
+
+async function writeRepair(store: EventStore, { row, operations }: ChainRepair): Promise<void> {
+  const writes: StoreOperation[] = [...operations, { type: 'put', key: chainRowKey(RANGES.chain, row), value: encodeChainRow(row) }]
+  if (row.witness !== null) writes.push({ type: 'put', key: chainRowKey(RANGES.witness, row), value: encodeHead(row.witness) })
+  await store.write(writes, { sync: true })
 }
 
 async function claimStore(store: EventStore, mesh: Uint8Array): Promise<void> {
@@ -71,111 +90,95 @@ async function claimStore(store: EventStore, mesh: Uint8Array): Promise<void> {
   else if (!equalBytes(owner, mesh)) throw new MeshError('STORE_FOREIGN', 'the store belongs to another mesh', { details: { mesh: toHex(owner) } })
 }
 
-async function loadRows(store: EventStore): Promise<Map<ChainKey, ChainRow>> {
+/** Rows that can be read, with their witnesses and forks. `bad`: null when all can; else what to delete before the rows are made anew. */
+async function loadRows(store: EventStore, reader: AppendReader): Promise<{ rows: Map<ChainKey, ChainRow>; bad: StoreOperation[] | null }> {
   const rows = new Map<ChainKey, ChainRow>()
-  for await (const [rowKey, value] of store.entries(rangeOf(Uint8Array.of(CHAIN_RANGE)))) {
+  let bad: StoreOperation[] | null = null
+  const damaged = (key: Uint8Array | null): void => {
+    bad ??= []
+    if (key !== null && key[0] !== RANGES.append) bad.push({ type: 'del', key })
+  }
+  const entries = (range: number) => readableEntries(store, rangeOf(Uint8Array.of(range)), damaged)
+  for await (const [rowKey, value] of entries(CHAIN_RANGE)) {
     const key = chainKeyFromSuffix(asBuffer(rowKey).subarray(1))
     const row = tryDecodeChainRow(key, value)
-    if (row === null) throw new MeshError('STORE_DAMAGED', `the row of chain ${key} does not decode`)
-    rows.set(key, row)
+    if (row === null) damaged(rowKey)
+    else rows.set(key, row)
   }
-  for await (const [rowKey, value] of store.entries(rangeOf(Uint8Array.of(RANGES.witness)))) {
+  for await (const [rowKey, value] of entries(RANGES.witness)) {
     const key = chainKeyFromSuffix(asBuffer(rowKey).subarray(1))
     const witness = tryDecodeHead(value)
-    if (witness !== null) rows.set(key, { ...(rows.get(key) ?? emptyRow(key)), witness })
+    if (witness === null) damaged(rowKey)
+    else rows.set(key, { ...(rows.get(key) ?? emptyRow(key)), witness })
   }
-  return rows
-}
-
-async function loadRecords(store: EventStore): Promise<StoredControl[]> {
-  const records: StoredControl[] = []
-  for await (const [key, value] of store.entries(rangeOf(Uint8Array.of(RANGES.control)))) {
-    const record = tryDecodeControlRow(key, value)
-    if (record === null) throw new MeshError('STORE_DAMAGED', `a control record does not decode: ${toHex(key.subarray(1))}`)
-    records.push(record)
-  }
-  return records
-}
-
-async function loadForks(store: EventStore, mesh: Uint8Array, rows: Map<ChainKey, ChainRow>): Promise<void> {
-  const reader = new AppendReader(store, mesh)
-  for await (const [, value] of store.entries(rangeOf(Uint8Array.of(RANGES.fork)))) {
+  for await (const [rowKey, value] of entries(RANGES.fork)) {
     const proof = tryDecodeForkProof(value)
-    if (proof === null) continue
+    if (proof === null) {
+      damaged(rowKey)
+      continue
+    }
     const row = rows.get(proof.a.key) ?? emptyRow(proof.a.key)
     const appends = new Map<string, BranchAppend>()
-    for await (const head of reader.headsFrom(row, proof.a.firstSeq)) appends.set(toHex(head.link), { head, prev: toHex(head.prev) })
+    for await (const [key, entry] of readableEntries(store, seqRange(row, proof.a.firstSeq, null), damaged)) {
+      const head = headOfEntry(reader.mesh, key, entry)
+      appends.set(toHex(head.link), { head, prev: toHex(head.prev) })
+    }
     rows.set(row.key, { ...row, fork: { proof, forkSeq: proof.a.firstSeq, appends } })
   }
+  return { rows, bad }
+}
+
+/** Null when one of them cannot be read. */
+async function loadRecords(store: EventStore): Promise<StoredControl[] | null> {
+  const records: StoredControl[] = []
+  let whole = true
+  const range = rangeOf(Uint8Array.of(RANGES.control))
+  for await (const [key, value] of readableEntries(store, range, () => (whole = false))) {
+    const record = tryDecodeControlRow(key, value)
+    if (record === null) whole = false
+    else records.push(record)
+  }
+  return whole ? records : null
 }
 
 interface Gap {
   /** Number of the newest mark, 0 for an empty store. */
   readonly last: number
-  /** Chain keys in marks behind a gap. */
-  readonly touched: ReadonlySet<ChainKey>
+  /** A batch is missing before the newest mark. */
+  readonly found: boolean
 }
 
+/** Walks the marks back as far as LevelDB's write-ahead logs may reach: every number has to be there. */
 async function findGap(store: EventStore): Promise<Gap> {
-  const checkedBytes = await store.get(CHECKED_KEY)
-  const checked = checkedBytes === null ? 0 : commitMarkNumber(Buffer.concat([Uint8Array.of(0), checkedBytes]))
-  const touched = new Set<ChainKey>()
+  const checked = await checkedNumber(store)
   let last = 0
   let expected: number | null = null
   let bytes = 0
-  let pending: CommitMark[] = []
-  for await (const [key, value] of store.entries(rangeOf(Uint8Array.of(RANGES.commit), { reverse: true }))) {
-    const number = commitMarkNumber(key)
-    if (expected === null) last = number
-    const mark = tryDecodeCommitMark(number, value)
-    if ((expected !== null && number !== expected) || mark === null) {
-      for (const later of pending) for (const suffix of later.appends) touched.add(chainKeyFromSuffix(suffix))
-      pending = []
+  try {
+    for await (const [key, value] of store.entries(rangeOf(Uint8Array.of(RANGES.commit), { reverse: true }))) {
+      const number = commitMarkNumber(key)
+      if (expected === null) last = number
+      const mark = tryDecodeCommitMark(number, value)
+      if ((expected !== null && number !== expected) || mark === null) return { last, found: true }
+      bytes += mark.bytes
+      expected = number - 1
+      if (expected <= checked || bytes > WAL_BYTES_MAX) break
     }
-    if (number <= checked || bytes > WAL_BYTES_MAX) break
-    if (mark !== null) pending.push(mark)
-    bytes += mark?.bytes ?? 0
-    expected = number - 1
+  } catch (error) {
+    if (!isDamage(error)) throw error
+    return { last: await lastReadableMark(store, checked), found: true }
   }
-  if (expected !== null && expected > checked && expected > 0 && bytes <= WAL_BYTES_MAX) {
-    for (const later of pending) for (const suffix of later.appends) touched.add(chainKeyFromSuffix(suffix))
-  }
-  return { last, touched }
+  const reached = expected !== null && (expected <= checked || bytes > WAL_BYTES_MAX)
+  return { last: Math.max(last, checked), found: last < checked || (last > checked && !reached) }
 }
 
-/** Cuts a chain key to its longest whole beginning; null when nothing is missing. What was lost stays as witness: it is signed. */
-async function resetChain(store: EventStore, reader: AppendReader, row: ChainRow, records: readonly StoredControl[]): Promise<ChainRow | null> {
-  let whole: Head | null = null
-  let events = 0
-  const behind: Head[] = []
-  for await (const head of reader.headsFrom(row, 1)) {
-    const next: boolean = whole === null ? head.firstSeq === 1 : head.firstSeq === whole.lastSeq + 1 && equalBytes(head.prev, whole.link)
-    if (behind.length === 0 && next) {
-      whole = head
-      events += head.count
-    } else {
-      behind.push(head)
-    }
-  }
-  const tip = row.tips[0]
-  if (behind.length === 0 && whole !== null && tip !== undefined && equalBytes(whole.link, tip.link)) return null
-  const operations: StoreOperation[] = []
-  for (const head of behind) operations.push(...(await removeHead(reader, head, records)))
-  const witness = higherHead(row.witness, tip ?? null)
-  const reset: ChainRow = { ...row, tips: whole === null ? [] : [whole], events, witness }
-  operations.push({ type: 'put', key: chainRowKey(RANGES.chain, reset), value: encodeChainRow(reset) })
-  if (witness !== null) operations.push({ type: 'put', key: chainRowKey(RANGES.witness, reset), value: encodeHead(witness) })
-  await store.write(operations, { sync: true })
-  return reset
+async function checkedNumber(store: EventStore): Promise<number> {
+  const bytes = await store.get(CHECKED_KEY)
+  return bytes === null ? 0 : readU64(bytes, 0)
 }
 
-async function removeHead(reader: AppendReader, head: Head, records: readonly StoredControl[]): Promise<StoreOperation[]> {
-  const suffix = suffixOf(head)
-  const inside = records.filter((record) => record.link === toHex(head.link))
-  const stored = await reader.bySuffix(suffix).catch((cause: unknown) => {
-    if (cause instanceof MeshError && cause.code === 'STORE_DAMAGED') return null
-    throw cause
-  })
-  if (stored !== null) return removeOperations(head, stored.blocks, inside)
-  return [prefixed(RANGES.append, suffix), prefixed(RANGES.payload, suffix)].map((key) => ({ type: 'del', key }))
+async function lastReadableMark(store: EventStore, checked: number): Promise<number> {
+  let last = checked
+  for await (const [key] of readableEntries(store, rangeOf(Uint8Array.of(RANGES.commit)), () => undefined)) last = Math.max(last, commitMarkNumber(key))
+  return last
 }

@@ -343,9 +343,13 @@ function epochOpeningHolds(record: ControlRecord): boolean {
   return body.kept === null ? isZero(firstPrev) : equalBytes(firstPrev, body.kept.link)
 }
 
+/** Passes of a fold: each may find branches whose records count only in the next. */
+const FOLD_PASSES_MAX = 16
+
 /**
  * Folds control records into the view of the mesh. `counts` tells, given the branches wanted so far, whether a record stands on a line that
- * counts; records of forked chains that do not are left out in a second pass.
+ * counts. It begins with what no fork touches, so that a branch cannot call itself wanted and nodes that hold other branches agree; what is
+ * wanted once stays wanted, so that it ends.
  */
 export function foldMesh(
   mesh: Uint8Array,
@@ -353,7 +357,26 @@ export function foldMesh(
   records: readonly ControlRecord[],
   counts: (record: ControlRecord, wanted: MeshView['wanted']) => boolean = () => true
 ): MeshView {
-  const first = new MeshFold(mesh, records).fold(preimage, records)
-  const counted = records.filter((record) => counts(record, first.wanted))
-  return counted.length === records.length ? first : new MeshFold(mesh, counted).fold(preimage, counted)
+  let wanted: MeshView['wanted'] = new Map()
+  for (let pass = 1; ; pass++) {
+    const counted = records.filter((record) => counts(record, wanted))
+    const view = new MeshFold(mesh, counted).fold(preimage, counted)
+    const more = joinHeads(wanted, view.wanted)
+    if (more === null || counted.length === records.length || pass === FOLD_PASSES_MAX) return { ...view, wanted: more ?? wanted }
+    wanted = more
+  }
+}
+
+/** Both together; null when the second adds nothing. */
+function joinHeads(a: MeshView['wanted'], b: MeshView['wanted']): MeshView['wanted'] | null {
+  const joined = new Map(a)
+  let grown = false
+  for (const [key, heads] of b) {
+    const known = joined.get(key) ?? []
+    const news = heads.filter((head) => !known.some((other) => equalBytes(other.link, head.link)))
+    if (news.length === 0) continue
+    grown = true
+    joined.set(key, [...known, ...news].sort((x, y) => compareBytes(x.link, y.link)))
+  }
+  return grown ? joined : null
 }

@@ -39,6 +39,12 @@ interface Group {
   bytes: number
 }
 
+interface StagedGroup {
+  readonly callers: readonly Caller[]
+  /** Per caller, once its append is built. */
+  readonly results: AppendedEvent[][]
+}
+
 export interface OwnLaneOptions {
   readonly mesh: Uint8Array
   readonly key: SigningKey
@@ -57,6 +63,8 @@ export class OwnLane {
   #queuedBytes = 0
   #room: (() => void)[] = []
   #requested = false
+  /** The own chain cannot go on as it is known here; every commit looks again. */
+  #blocked = false
 
   constructor(options: OwnLaneOptions, writer: CommitWriter) {
     this.#options = options
@@ -69,22 +77,24 @@ export class OwnLane {
 
   setMode(mode: WriteMode): void {
     this.#mode = mode
-    if (mode === 'open') this.#request()
+    if (mode === 'open') this.kick()
     else if (mode !== 'held') this.#refuseAll(new MeshError(mode, 'this node does not append'))
   }
 
   /** Looks again at what waits: after a commit that may have unblocked it. */
   kick(): void {
+    this.#blocked = false
     this.#request()
   }
 
   /** Resolves when the events are on the disk. One caller's events are neighbours in one append. */
   async append(drafts: readonly EventDraft[]): Promise<AppendedEvent[]> {
     const { events, bytes } = prepareBatch(drafts)
-    if (this.#mode !== 'open' && this.#mode !== 'held') throw new MeshError(this.#mode, 'this node does not append')
+    this.#assertWriting()
     while (this.#queuedEvents + events.length > LIMITS.appendQueueEventsMax || this.#queuedBytes + bytes > LIMITS.appendQueueBytesMax) {
       if (this.#room.length >= WAITING_CALLERS_MAX) throw new MeshError('LOG_QUEUE_FULL', 'too many callers wait to append')
       await new Promise<void>((resolve) => this.#room.push(resolve))
+      this.#assertWriting()
     }
     return new Promise((resolve, reject) => {
       this.#queue.push({ events, bytes, resolve, reject })
@@ -94,14 +104,18 @@ export class OwnLane {
     })
   }
 
+  #assertWriting(): void {
+    if (this.#mode !== 'open' && this.#mode !== 'held') throw new MeshError(this.#mode, 'this node does not append')
+  }
+
   #request(): void {
-    if (this.#requested || this.#mode !== 'open' || this.#queue.length === 0) return
+    if (this.#requested || this.#blocked || this.#mode !== 'open' || this.#queue.length === 0) return
     this.#requested = true
-    let staged: { callers: readonly Caller[]; results: AppendedEvent[][] }[] = []
+    const staged: StagedGroup[] = []
     this.#writer.push('own', {
       stage: (batch) => {
         this.#requested = false
-        staged = this.#stage(batch)
+        this.#stage(batch, staged)
       },
       durable: () => {
         for (const { callers, results } of staged) callers.forEach((caller, index) => caller.resolve(results[index] as AppendedEvent[]))
@@ -130,29 +144,27 @@ export class OwnLane {
     for (const resolve of waiting) resolve()
   }
 
-  #stage(batch: Batch): { callers: readonly Caller[]; results: AppendedEvent[][] }[] {
-    if (this.#mode !== 'open' || ownRow(batch, this.#options.key.publicKeyHex).fork !== null) return []
-    const staged: { callers: readonly Caller[]; results: AppendedEvent[][] }[] = []
-    this.#stepClock(batch)
-    for (const group of this.#takeGroups(batch)) {
+  /** Fills `staged` with every caller taken, before anything can go wrong with it: nobody is left without an answer. */
+  #stage(batch: Batch, staged: StagedGroup[]): void {
+    if (this.#mode !== 'open') return
+    this.#blocked = wouldFork(ownRow(batch, this.#options.key.publicKeyHex))
+    if (this.#blocked) return
+    const groups = this.#takeGroups(batch)
+    for (const { callers } of groups) staged.push({ callers, results: [] })
+    if (groups.length > 0) this.#stepClock(batch)
+    groups.forEach((group, index) => {
       const { head, ids } = this.#build(batch, group.events)
+      const { results } = staged[index] as StagedGroup
       let at = 0
-      const results = group.callers.map((caller) =>
-        caller.events.map(() => {
-          const event = { id: ids[at] as Buffer, epoch: head.epoch, seq: head.firstSeq + at }
-          at++
-          return event
-        })
-      )
-      staged.push({ callers: group.callers, results })
-    }
-    return staged
+      for (const caller of group.callers) {
+        results.push(caller.events.map((_event, offset) => ({ id: ids[at + offset] as Buffer, epoch: head.epoch, seq: head.firstSeq + at + offset })))
+        at += caller.events.length
+      }
+    })
   }
 
   /** Appends `clock-stepped` first when the clock was set back (PROTOCOL §4 "Clock"). */
   #stepClock(batch: Batch): void {
-    const place = { author: this.#options.key.publicKeyHex, chain: 0, epoch: 1, seq: 1 }
-    if (this.#queue.length === 0 || grantAt(batch.view, place) === null) return
     const step = this.#options.clock.stepBack()
     if (step === null) return
     const text = (stamp: Stamp): string => `${stamp.ms}.${stamp.counter}`
@@ -229,12 +241,18 @@ export class OwnLane {
   }
 }
 
-/** The row of the newest epoch of the own main chain. */
+/** True when an append at the end of this chain key would contradict what the own key has signed already: it waits for the next epoch. */
+function wouldFork(row: ChainRow): boolean {
+  return row.fork !== null || (row.witness !== null && row.witness.lastSeq > (row.tips[0]?.lastSeq ?? 0))
+}
+
+/** The row of the newest epoch of the own main chain that has events; epochs known only by their heads may lie between. */
 export function ownRow(batch: Batch, self: string): ChainRow {
   let row = batch.row(chainKeyOf(self, 0, 1))
-  for (;;) {
-    const next = batch.row(chainKeyOf(self, 0, row.epoch + 1))
-    if (next.tips.length === 0) return row
-    row = next
+  for (let epoch = 2; ; epoch++) {
+    const key = chainKeyOf(self, 0, epoch)
+    if (!batch.knows(key)) return row
+    const next = batch.row(key)
+    if (next.tips.length > 0) row = next
   }
 }

@@ -1,6 +1,7 @@
 // Decides what becomes of one received append (PROTOCOL §2 "Valid"): store it, or say why not. Works on a batch; order inside a batch matters.
 
-import { equalBytes, isZero, toHex } from '../base/bytes.ts'
+import { equalBytes, fromHex, isZero, toHex } from '../base/bytes.ts'
+import { refoundingValid } from '../identity/refounding.ts'
 import { type AppendBlocks, type AppendRow, rowPayload, rowType } from './append-codec.ts'
 import type { AppendReader } from './append-reader.ts'
 import type { Batch } from './batch.ts'
@@ -9,9 +10,13 @@ import type { IngestOutcome } from './chain-state.ts'
 import { tryParseControl } from './control-records.ts'
 import type { CheckedAppend } from './frame-check.ts'
 import { insideCut } from './mesh-fold.ts'
-import { type ForkProof, type Head, headSealValid, tryForkProof } from './statement.ts'
+import { type ForkProof, type Head, headSealValid, type PublicKeyHex, tryForkProof } from './statement.ts'
 
-export async function stageAppend(batch: Batch, reader: AppendReader, checked: CheckedAppend): Promise<IngestOutcome> {
+/**
+ * `writer`: the own key while this node writes. Own appends of elsewhere are then not taken in: another copy lives, or this node forgot
+ * something; either way it has to stop and recover first.
+ */
+export async function stageAppend(batch: Batch, reader: AppendReader, checked: CheckedAppend, writer: PublicKeyHex | null): Promise<IngestOutcome> {
   if (checked.fault !== null) return checked.fault
   const { head, blocks } = checked
   const refused = refusedAuthor(batch, head, blocks)
@@ -22,6 +27,7 @@ export async function stageAppend(batch: Batch, reader: AppendReader, checked: C
   const nextSeq = tip === undefined ? 1 : tip.lastSeq + 1
   if (head.firstSeq > nextSeq) return { kind: 'gap', key: head.key, haveSeq: nextSeq - 1 }
   if (head.firstSeq < nextSeq) return stageOlder(batch, reader, row, checked)
+  if (row.author === writer && !wants(batch, head)) return { kind: 'own', key: head.key }
   if (!follows(head, tip)) {
     if (tip === undefined) return { kind: 'invalid', key: head.key, code: 'LOG_PREVIOUS_MISMATCH' }
     return { kind: 'gap', key: head.key, haveSeq: nextSeq - 1 }
@@ -33,7 +39,7 @@ export async function stageAppend(batch: Batch, reader: AppendReader, checked: C
 function refusedAuthor(batch: Batch, head: Head, blocks: AppendBlocks): IngestOutcome | null {
   const author = toHex(head.author)
   const member = batch.view.members.get(author)
-  if (member === undefined) return namesFounder(blocks, author) ? null : { kind: 'stranger', key: head.key }
+  if (member === undefined) return namesFounder(batch, blocks, author) ? null : { kind: 'stranger', key: head.key }
   const place = { author, chain: head.chain, epoch: head.epoch, seq: head.lastSeq }
   if (insideCut(member, place) && !contradictsCut(batch, head)) return null
   return { kind: 'cut', key: head.key }
@@ -46,12 +52,15 @@ function contradictsCut(batch: Batch, head: Head): boolean {
 }
 
 /** A `founder-named` record validates itself: it opens the chain of a founder that nobody has admitted. */
-function namesFounder(blocks: AppendBlocks, author: string): boolean {
-  if (!blocks.types.includes('founder-named')) return false
+function namesFounder(batch: Batch, blocks: AppendBlocks, author: string): boolean {
+  const { recovery } = batch.preimage
+  if (recovery === null || !blocks.types.includes('founder-named')) return false
+  const mesh = batch.mesh
   return blocks.rows.some((row: AppendRow) => {
     if (rowType(blocks, row) !== 'founder-named') return false
     const body = tryParseControl('founder-named', rowPayload(blocks, row) ?? new Uint8Array(0))
-    return body?.type === 'founder-named' && body.founder === author
+    if (body?.type !== 'founder-named' || body.founder !== author) return false
+    return refoundingValid(recovery, { mesh, founder: fromHex(author), counter: body.counter, cuts: body.cutsBytes }, body.signature)
   })
 }
 
@@ -103,6 +112,11 @@ export async function stageFork(batch: Batch, reader: AppendReader, proof: ForkP
   return fork
 }
 
+/** True when a head that counts is not here yet and may lie behind this append. */
+function wants(batch: Batch, head: Head, fork: ForkState | null = null): boolean {
+  return (batch.view.wanted.get(head.key) ?? []).some((other) => other.lastSeq >= head.lastSeq && fork?.appends.has(toHex(other.link)) !== true)
+}
+
 /** From the fork on: an append is kept when it leads towards a head that counts and is not here yet; else its head alone is evidence enough. */
 function stageBranch(batch: Batch, row: ChainRow, fork: ForkState, checked: CheckedAppend): IngestOutcome {
   const { head, blocks } = checked
@@ -110,8 +124,7 @@ function stageBranch(batch: Batch, row: ChainRow, fork: ForkState, checked: Chec
   const prev = toHex(head.prev)
   const attached = head.firstSeq === fork.forkSeq ? equalBytes(head.prev, fork.proof.a.prev) : fork.appends.has(prev)
   if (!attached) return { kind: 'gap', key: head.key, haveSeq: fork.forkSeq - 1 }
-  const wanted = (batch.view.wanted.get(head.key) ?? []).some((other) => other.lastSeq >= head.lastSeq && !fork.appends.has(toHex(other.link)))
-  if (!wanted) return { kind: 'fork', key: head.key, proof: fork.proof, stored: false }
+  if (!wants(batch, head, fork)) return { kind: 'fork', key: head.key, proof: fork.proof, stored: false }
   batch.store(head, blocks, false)
   return { kind: 'fork', key: head.key, proof: fork.proof, stored: true }
 }

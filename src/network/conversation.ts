@@ -29,7 +29,6 @@ export class Conversation implements DoorExchange {
     this.#deadline = deadline
     this.#frames = new FramedStream(stream, limits.messageBytesMax, {
       message: (message) => this.#onMessage(message),
-      writable: () => {},
       ended: () => this.#end(),
       closed: () => this.#end()
     })

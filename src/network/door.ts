@@ -56,7 +56,8 @@ export class Door {
   async stop(): Promise<void> {
     this.#stopped = true
     for (const timer of this.#timers.values()) clearTimeout(timer)
-    await this.#running?.stop()
+    const host = await this.#host?.catch(() => null) // its failure was told to whoever opened it
+    await host?.stop()
   }
 
   addresses(): string[] {

@@ -16,7 +16,7 @@ const BACKLOG_BYTES_MAX = 4 * 1024 * 1024
 export interface FramedStreamEvents {
   /** One whole message; the bytes are exclusively the receiver's. */
   message(message: Uint8Array): void
-  writable(): void
+  writable?(): void
   /** Once; `violation` when the peer broke the framing. */
   closed(reason: { violation: boolean; error?: Error | undefined }): void
   /** The other side will send no more. */
@@ -88,7 +88,7 @@ export class FramedStream {
   readonly #onDrain = (): void => {
     if (!this.#waiting || !this.open || this.backlogBytes > BACKLOG_LOW_BYTES) return
     this.#waiting = false
-    this.#events.writable()
+    this.#events.writable?.()
   }
 
   #catchUp(): void {

@@ -13,6 +13,7 @@ import {
   TopicValidatorResult
 } from '@libp2p/gossipsub'
 import type { Connection, PeerId, Stream } from '@libp2p/interface'
+import type { Multiaddr } from '@multiformats/multiaddr'
 import { asBuffer, copyBytes } from '../base/bytes.ts'
 import { LIMITS } from '../base/limits.ts'
 import type { Logger } from '../base/logger.ts'
@@ -49,28 +50,34 @@ interface WireMessage {
   key?: Uint8Array
 }
 
+type RpcSource = AsyncIterable<{ subarray(): Uint8Array }>
+
 /** The parts of the router that are reached behind its public interface. */
 interface Router {
   peers: Map<string, PeerId>
   streamsOutbound: Map<string, unknown>
   status: { heartbeatTimeout?: NodeJS.Timeout }
   getScore(peerId: string): number
+  addPeer(peerId: PeerId, direction: 'inbound' | 'outbound', address: Multiaddr): void
+  createOutboundStream(peerId: PeerId, connection: Connection): Promise<void>
   onPeerConnected(peerId: PeerId, connection: Connection): void
   onPeerDisconnected(peerId: PeerId): void
   onIncomingStream(stream: Stream, connection: Connection): void
   handlePeerReadStreamError(error: Error, peerId: PeerId): void
   handleReceivedMessage(from: PeerId, message: WireMessage): Promise<void>
-  pipePeerReadStream(peerId: PeerId, source: AsyncIterable<{ subarray(): Uint8Array }>): Promise<void>
+  pipePeerReadStream(peerId: PeerId, source: RpcSource): Promise<void>
   decodeRpc(bytes: Uint8Array): unknown
 }
 
 export class Gossip {
   readonly #options: GossipOptions
   #pubsub: (GossipSub & Router) | null = null
+  #accept: Router['onIncomingStream'] | null = null
   readonly #attached = new Map<PeerKey, PeerId>()
   readonly #held = new Map<PeerKey, { stream: Stream; connection: Connection }>()
-  #connect: Router['onPeerConnected'] = () => {}
-  #accept: Router['onIncomingStream'] = () => {}
+  readonly #opening = new Map<string, { connection: Connection; opened: Promise<void> }>()
+  /** The stream that is read from each peer; errors of earlier ones no longer count. */
+  readonly #sources = new Map<PeerKey, RpcSource>()
 
   constructor(options: GossipOptions) {
     this.#options = options
@@ -80,10 +87,10 @@ export class Gossip {
   readonly service = (components: GossipSubComponents): GossipSub => {
     const pubsub = gossipsub(this.#settings())(components) as GossipSub & Router
     this.#pubsub = pubsub
-    this.#connect = pubsub.onPeerConnected.bind(pubsub)
     this.#accept = pubsub.onIncomingStream.bind(pubsub)
-    pubsub.onPeerConnected = () => {}
+    pubsub.onPeerConnected = (peerId) => this.#options.logger.debug('peer speaks gossip', { peer: peerId.toString() })
     pubsub.onIncomingStream = (stream, connection) => this.#onIncomingStream(stream, connection)
+    this.#openOnce(pubsub)
     this.#watchReads(pubsub)
     pubsub.topicValidators.set(this.#options.topic, (peerId, message) => this.#validate(peerId, message))
     return pubsub
@@ -102,19 +109,38 @@ export class Gossip {
   /** Gossip with this peer begins, over `connection`. */
   attach(peer: PeerKey, connection: Connection): void {
     this.#attached.set(peer, connection.remotePeer)
-    this.#connect(connection.remotePeer, connection)
+    this.open(peer, connection)
     const held = this.#held.get(peer)
     this.#held.delete(peer)
-    if (held !== undefined && held.stream.status === 'open') this.#accept(held.stream, held.connection)
+    if (held?.stream.status === 'open') this.#accept?.(held.stream, held.connection)
+  }
+
+  /**
+   * Makes the router know the peer and opens our stream to it, if either is missing. At once and not through the router's
+   * queue, in which each peer waits for the ones before it.
+   */
+  open(peer: PeerKey, connection: Connection): void {
+    const router = this.#router
+    if (!this.#attached.has(peer) || connection.status !== 'open') return
+    router.addPeer(connection.remotePeer, connection.direction, connection.remoteAddr)
+    router.createOutboundStream(connection.remotePeer, connection).catch((error: unknown) => {
+      this.#options.logger.warn('a gossip stream did not open', { peer, error: messageOf(error) })
+    })
   }
 
   /** Gossip with this peer ends. */
   detach(peer: PeerKey): void {
     this.#held.get(peer)?.stream.abort(new Error('the peer is gone'))
     this.#held.delete(peer)
+    this.#sources.delete(peer)
     const peerId = this.#attached.get(peer)
     this.#attached.delete(peer)
     if (peerId !== undefined) this.#router.onPeerDisconnected(peerId)
+  }
+
+  /** Our stream to the peer is being opened; that ends within seconds. */
+  isOpening(peer: PeerKey): boolean {
+    return this.#opening.has(this.#attached.get(peer)?.toString() ?? '')
   }
 
   /** The router knows the peer and can send to it. */
@@ -147,10 +173,25 @@ export class Gossip {
     if (peer === null) {
       stream.abort(new Error('not a member'))
     } else if (this.#attached.has(peer)) {
-      this.#accept(stream, connection)
+      this.#accept?.(stream, connection)
     } else {
       this.#held.get(peer)?.stream.abort(new Error('another stream came'))
       this.#held.set(peer, { stream, connection })
+    }
+  }
+
+  /** One stream per connection, however often it is asked for. */
+  #openOnce(pubsub: Router): void {
+    const open = pubsub.createOutboundStream.bind(pubsub)
+    pubsub.createOutboundStream = (peerId, connection) => {
+      const id = peerId.toString()
+      const running = this.#opening.get(id)
+      if (running?.connection === connection) return running.opened
+      const opened = open(peerId, connection).finally(() => {
+        if (this.#opening.get(id)?.connection === connection) this.#opening.delete(id)
+      })
+      this.#opening.set(id, { connection, opened })
+      return opened
     }
   }
 
@@ -177,13 +218,17 @@ export class Gossip {
     // The decoder is called right after subarray(), in the same turn: that tells whose bytes it failed on.
     let reading: PeerId | null = null
     const pipe = pubsub.pipePeerReadStream.bind(pubsub)
-    pubsub.pipePeerReadStream = (peerId, source) =>
-      pipe(
+    pubsub.pipePeerReadStream = (peerId, source) => {
+      const peer = tryPeerKeyOf(peerId) ?? ''
+      this.#sources.set(peer, source)
+      const mark = (): void => {
+        reading = peerId
+      }
+      return pipe(
         peerId,
-        marked(source, () => {
-          reading = peerId
-        })
+        marked(source, mark, () => this.#sources.get(peer) === source)
       )
+    }
     const decode = pubsub.decodeRpc.bind(pubsub)
     pubsub.decodeRpc = (bytes) => {
       try {
@@ -304,13 +349,17 @@ function hasEnvelope(message: WireMessage): boolean {
   return [from, seqno, key, signature].some((field) => field !== undefined && field !== null)
 }
 
-async function* marked(source: AsyncIterable<{ subarray(): Uint8Array }>, mark: () => void) {
-  for await (const data of source) {
-    yield {
-      subarray: () => {
-        mark()
-        return data.subarray()
+async function* marked(source: RpcSource, mark: () => void, isCurrent: () => boolean): RpcSource {
+  try {
+    for await (const data of source) {
+      yield {
+        subarray: () => {
+          mark()
+          return data.subarray()
+        }
       }
     }
+  } catch (error) {
+    if (isCurrent()) throw error
   }
 }

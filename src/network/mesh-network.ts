@@ -29,7 +29,7 @@ import { Penalties } from './penalties.ts'
 import { Redial } from './redial.ts'
 import { Requests } from './requests.ts'
 
-/** The gossip router is looked at this often; a peer it cannot reach twice in a row, after the grace time, is cut. */
+/** The gossip router is looked at this often; a peer that it does not reach, after the grace time, is mended. */
 const GUARD_EVERY_MS = 1_000
 const GUARD_GRACE_MS = 8_000
 const GUARD_GRACE_TEST_MS = 1_000
@@ -325,18 +325,21 @@ class Libp2pNetwork implements MeshNetwork {
     })
   }
 
-  /** The router loses peers for good when one of their streams breaks: a new connection makes it whole. */
+  /** The router loses a peer for good when a stream breaks: it is opened again, and failing that the peer is cut. */
   #startGuard(links: PeerLinks): NodeJS.Timeout {
     const graceMs = this.#options.test ? GUARD_GRACE_TEST_MS : GUARD_GRACE_MS
     return setInterval(() => {
-      for (const { peer, sinceMs } of links.up()) {
+      for (const { peer, connection, sinceMs } of links.up()) {
         if (sinceMs < graceMs || this.#gossip.reaches(peer)) {
           this.#unreached.delete(peer)
+        } else if (this.#gossip.isOpening(peer)) {
+          this.#deps.logger.debug('a gossip stream takes long to open', { peer })
         } else if (this.#unreached.delete(peer)) {
-          this.#deps.logger.warn('gossip lost a connected peer; connecting anew', { peer })
-          links.cut(peer, 'gossip lost the peer')
+          this.#deps.logger.warn('gossip does not reach a connected peer; connecting anew', { peer })
+          links.cut(peer, 'gossip does not reach the peer')
         } else {
           this.#unreached.add(peer)
+          this.#gossip.open(peer, connection)
         }
       }
     }, GUARD_EVERY_MS)

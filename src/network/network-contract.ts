@@ -106,6 +106,7 @@ export interface PeerDiagnosis {
 export interface MeshNetwork {
   /** NETWORK_ADDRESS_IN_USE, PEER_ADDRESS_INVALID. */
   start(): Promise<void>
+  /** For good: a stopped network does not start again. libp2p's last timers end within two seconds. */
   stop(): Promise<void>
   /** Replaces the admitted keys; connections of keys that are no longer in it are cut before this returns. */
   setAdmitted(keys: ReadonlySet<PeerKey>): void

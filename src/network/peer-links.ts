@@ -10,6 +10,7 @@ import { LIMITS } from '../base/limits.ts'
 import type { Logger } from '../base/logger.ts'
 import { MeshError, messageOf } from '../base/mesh-error.ts'
 import { FramedStream } from './framed-stream.ts'
+import { KeyedWaiters } from './keyed-waiters.ts'
 import type { NetworkHandlers, PeerKey } from './network-contract.ts'
 import { tryPeerKeyOf } from './peer-key.ts'
 import { PENALTY, type Penalties } from './penalties.ts'
@@ -51,11 +52,6 @@ interface Peer {
   endedByUs: boolean
 }
 
-interface Waiter {
-  resolve(): void
-  reject(error: Error): void
-}
-
 export class PeerLinks {
   readonly #node: Libp2p
   readonly #self: PeerKey
@@ -65,7 +61,7 @@ export class PeerLinks {
   readonly #clock: Clock
   readonly #logger: Logger
   readonly #peers = new Map<PeerKey, Peer>()
-  readonly #waiters = new Map<PeerKey, Set<Waiter>>()
+  readonly #waiters = new KeyedWaiters()
   #stopped = false
 
   constructor(
@@ -134,23 +130,8 @@ export class PeerLinks {
   /** Resolves when the peer is up; PEER_NOT_ADMITTED when it goes away before. */
   async whenUp(peer: PeerKey, signal: AbortSignal): Promise<void> {
     if (this.connectionOf(peer) !== null) return
-    const waiters = this.#waiters.get(peer) ?? new Set()
-    this.#waiters.set(peer, waiters)
-    let waiter: Waiter | undefined
-    const onAbort = (): void => waiter?.reject(signal.reason)
-    try {
-      await new Promise<void>((resolve, reject) => {
-        waiter = { resolve, reject }
-        waiters.add(waiter)
-        signal.addEventListener('abort', onAbort, { once: true })
-        if (signal.aborted) onAbort()
-        else if (!this.#peers.has(peer)) reject(refusal(peer))
-      })
-    } finally {
-      signal.removeEventListener('abort', onAbort)
-      if (waiter !== undefined) waiters.delete(waiter)
-      if (waiters.size === 0) this.#waiters.delete(peer)
-    }
+    if (!this.#peers.has(peer)) throw refusal(peer)
+    await this.#waiters.wait(peer, signal)
   }
 
   /** Cuts every connection of the peer at once. */
@@ -195,7 +176,7 @@ export class PeerLinks {
     clearTimers(peer)
     this.#peers.delete(peer.key)
     const refused = peer.dialled && !peer.endedByUs && peer.lastUpMs === 0
-    for (const waiter of this.#waiters.get(peer.key) ?? []) waiter.reject(refusal(peer.key))
+    this.#waiters.reject(peer.key, refusal(peer.key))
     this.#events.disconnected(peer.key, { upMs: peer.lastUpMs, refused })
   }
 
@@ -272,7 +253,9 @@ export class PeerLinks {
         this.#linkEnded(peer, link, error === undefined ? 'the stream closed' : messageOf(error))
       }
     })
-    link.frames.send(this.#events.hello(peer.key))
+    const hello = this.#events.hello(peer.key)
+    if (hello.length === 0 || hello.length > HELLO_BYTES_MAX) throw new Error('our hello is empty or over its limit')
+    link.frames.send(hello)
   }
 
   #onMessage(peer: Peer, link: Link, message: Uint8Array): void {
@@ -325,7 +308,7 @@ export class PeerLinks {
     peer.helloTimer = null
     link.upAtMs = this.#clock.monotonic()
     this.#events.up(peer.key, link.connection)
-    for (const waiter of this.#waiters.get(peer.key) ?? []) waiter.resolve()
+    this.#waiters.resolve(peer.key)
     this.#closeSparesLater(peer)
   }
 
@@ -340,7 +323,7 @@ export class PeerLinks {
     if (this.#stopped || peer.connections.size === 0) return
     this.#expectHello(peer)
     if (this.#self > peer.key) return
-    if (upMs < LINK_LIFE_MS_MIN && link.connection.direct) this.#drop(peer, link.connection)
+    if (upMs < LINK_LIFE_MS_MIN) this.#drop(peer, link.connection)
     queueMicrotask(() => {
       if (peer.link === null && !this.#stopped) this.#open(peer)
     })

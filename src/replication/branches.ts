@@ -78,7 +78,7 @@ export class Branches {
       if (!this.#core.members.has(author) || this.#core.chains.get(key)?.state?.fork != null) continue
       const ticket = this.#core.ticket({
         witnessed: (valid) => {
-          if (valid[0] !== true) this.#core.fault(peer, 'proof-invalid')
+          if (valid[0] === false) this.#core.fault(peer, 'proof-invalid')
         }
       })
       this.#core.emit({ kind: 'fork', ticket, proof })

@@ -126,7 +126,7 @@ export type Input =
   /** Somebody who holds our key claimed it for another running instance; signature checked. */
   | { readonly kind: 'claimed'; readonly instance: Instance; readonly timeMs: number }
   | { readonly kind: 'ingested'; readonly ticket: number; readonly outcomes: readonly IngestOutcome[] }
-  /** Answer to `witness` and `fork`, one truth value per head or proof. */
+  /** Answer to `witness` and `fork`, one truth value per head or proof; empty when the store failed. `false` is the sender's fault. */
   | { readonly kind: 'witnessed'; readonly ticket: number; readonly valid: readonly boolean[] }
   | {
       readonly kind: 'range'

@@ -185,18 +185,24 @@ export class Fetching {
     this.#openWanted(record, wanted)
   }
 
-  /** A wanted head may lie inside a stored line. `missing` is done when it does not. */
+  /** A wanted head may lie inside a stored line. `missing` is done when it lies in none. */
   #look(record: ChainRecord, wanted: Head, missing: () => void): void {
+    const lines = (record.state?.tips ?? []).filter((tip) => tip.lastSeq >= wanted.lastSeq)
+    if (lines.length === 0) return missing()
+    let left = lines.length
     record.looking = true
-    const ticket = this.#core.ticket({
-      points: (heads) => {
-        record.looking = false
-        this.#dirty = true
-        if (heads[0] != null && sameLink(heads[0].link, wanted.link)) record.heldWanted.add(linkName(wanted.link))
-        else missing()
-      }
-    })
-    this.#core.emit({ kind: 'read-points', ticket, key: record.key, tip: placeOf(wanted), seqs: [wanted.lastSeq] })
+    const looked = (heads: readonly (Head | null)[]): void => {
+      left--
+      if (heads[0] != null && sameLink(heads[0].link, wanted.link)) record.heldWanted.add(linkName(wanted.link))
+      if (left > 0) return
+      record.looking = false
+      this.#dirty = true
+      if (!record.heldWanted.has(linkName(wanted.link))) missing()
+    }
+    for (const line of lines) {
+      const ticket = this.#core.ticket({ points: looked })
+      this.#core.emit({ kind: 'read-points', ticket, key: record.key, tip: placeOf(line), seqs: [wanted.lastSeq] })
+    }
   }
 
   #openWanted(record: ChainRecord, wanted: Head): void {

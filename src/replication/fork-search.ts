@@ -138,7 +138,7 @@ export class ForkSearch {
     if (proof === null) return this.#end(search, false)
     const ticket = this.#core.ticket({
       witnessed: (valid) => {
-        if (valid[0] !== true) this.#core.fault(search.peer, 'points-invalid')
+        if (valid[0] === false) this.#core.fault(search.peer, 'points-invalid')
         this.#end(search, valid[0] === true)
       }
     })

@@ -56,6 +56,7 @@ export class Frontier {
       this.#dropClaims(peer, peer.frontierRound + 1)
       peer.inSync = true
       peer.answered = true
+      if (this.#core.nowMs - peer.digestSentMs >= LIMITS.frontierGapMsMin) this.#sendDigest(peer)
       this.#hooks.answered(peer)
       return
     }
@@ -161,7 +162,8 @@ export class Frontier {
     heads.forEach((head, index) => {
       const claim = peer.claims.get(head.key)
       if (valid[index] !== true) {
-        invalid = true
+        // Without an answer the store failed: nobody is blamed, the next frontier shows it again.
+        if (valid[index] === false) invalid = true
         this.drop(peer, head.key)
       } else if (claim !== undefined) claim.checked = true
     })

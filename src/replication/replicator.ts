@@ -3,16 +3,15 @@
 
 import { LIMITS } from '../base/limits.ts'
 import type { ChainState } from '../log/chain-state.ts'
-import type { Head } from '../log/statement.ts'
+import { encodeHead, type Head } from '../log/statement.ts'
 import { Beacons } from './beacons.ts'
 import { Branches } from './branches.ts'
-import { type ChainRecord, knownHead, linkName, storedSeq } from './chain-table.ts'
+import { type ChainRecord, knownHead, storedSeq } from './chain-table.ts'
 import type {
   ChainStatus,
   Effect,
   Input,
   MembersView,
-  PeerStatus,
   ReplicationStatus,
   ReplicatorOptions,
   SyncMessage,
@@ -24,6 +23,7 @@ import { ForkSearch } from './fork-search.ts'
 import { Frontier } from './frontier.ts'
 import { Gossip } from './gossip.ts'
 import { Instances } from './instances.ts'
+import { costOf, newPeer, peerStatus } from './peer-table.ts'
 import { Recovery } from './recovery.ts'
 import { Serving } from './serving.ts'
 
@@ -186,7 +186,9 @@ export class Replicator {
   }
 
   #members(view: MembersView): void {
+    const wasAdmitted = this.#core.selfAdmitted
     const { removal, admission } = this.#takeMembers(view)
+    if (!wasAdmitted && view.selfAdmitted) this.#askAgain()
     if (removal) this.#dropRemoved()
     if (removal || admission) {
       for (const record of this.#core.chains.all()) record.stopped = null
@@ -194,6 +196,15 @@ export class Replicator {
       this.#fetching.touch()
     }
     this.#recovery.progress()
+  }
+
+  /** Before the own admission was known here, heads of the own key could not be taken from anybody. */
+  #askAgain(): void {
+    for (const peer of this.#core.peers.values()) {
+      peer.answered = false
+      peer.toldAnswered = false
+      peer.frontierRound = 0
+    }
   }
 
   #dropRemoved(): void {
@@ -207,14 +218,14 @@ export class Replicator {
   #appended(head: Head, bytes: Uint8Array | null): void {
     if (bytes !== null && bytes.length <= LIMITS.gossipBytesMax)
       this.#core.emit({ kind: 'publish', what: 'append', bytes, head })
-    else this.#core.emit({ kind: 'publish', what: 'head', bytes: EMPTY, head })
+    else this.#core.emit({ kind: 'publish', what: 'head', bytes: encodeHead(head), head })
   }
 
   #peerUp(input: Input & { readonly kind: 'peer-up' }): void {
     const core = this.#core
     const known = core.peers.get(input.peer)
     if (known !== undefined) this.#forget(known)
-    const peer = newPeer(core, input)
+    const peer = newPeer(core.nowMs, input)
     if (core.isOwn(input.key)) this.#instances.seen(input.instance, input.timeMs)
     if (core.members.get(input.key)?.removed === true) return core.disconnect(peer, 'removed')
     if (core.peers.size >= LIMITS.connectionsMax) return core.disconnect(peer, 'too-many')
@@ -351,61 +362,5 @@ export class Replicator {
       source,
       failures: record.failures
     }
-  }
-}
-
-const EMPTY = new Uint8Array(0)
-
-function newPeer(core: Core, input: Input & { readonly kind: 'peer-up' }): PeerRecord {
-  const window = LIMITS.framesOpenMax * LIMITS.frameBytesMax
-  return {
-    peer: input.peer,
-    key: input.key,
-    instance: input.instance,
-    writable: true,
-    sendCredit: window,
-    receiveCredit: window,
-    claims: new Map(),
-    frontierRound: 0,
-    answered: false,
-    toldAnswered: false,
-    inSync: false,
-    ownHeadChecks: 0,
-    digestSentMs: Number.NEGATIVE_INFINITY,
-    frontierSentMs: Number.NEGATIVE_INFINITY,
-    frontierDue: false,
-    digestDueMs: core.nowMs,
-    fetches: 0,
-    lastFrameMs: Number.NEGATIVE_INFINITY,
-    closedFetches: new Set(),
-    proofs: new Map(),
-    beaconDue: true,
-    faults: 0,
-    lastFault: null,
-    budget: LIMITS.peerMessagesBurst,
-    budgetAtMs: core.nowMs,
-    gone: false
-  }
-}
-
-function peerStatus(peer: PeerRecord): PeerStatus {
-  const lastFrontierMs = Number.isFinite(peer.digestSentMs) ? peer.digestSentMs : null
-  const { key, inSync, answered, fetches, faults, lastFault } = peer
-  return { peer: peer.peer, key, inSync, answered, lastFrontierMs, fetches, faults, lastFault }
-}
-
-/** Messages that make the log verify or read cost more. */
-function costOf(message: SyncMessage): number {
-  switch (message.kind) {
-    case 'frontier':
-      return 8
-    case 'proofs':
-      return 2 * message.proofs.length
-    case 'beacon':
-    case 'fetch':
-    case 'probe':
-      return 4
-    default:
-      return 1
   }
 }

@@ -5,7 +5,7 @@ import { isAbsolute } from 'node:path'
 import { z } from 'zod'
 import { LIMITS } from '../base/limits.ts'
 import { MeshError } from '../base/mesh-error.ts'
-import type { LogEntry, LogQuery, NodeApi, Page, EventRecord, Progress } from '../node/node-api.ts'
+import type { EventRecord, LogEntry, LogQuery, NodeApi, Page, Progress } from '../node/node-api.ts'
 import type { RequestId } from './json-rpc.ts'
 import * as results from './result-schemas.ts'
 
@@ -324,6 +324,19 @@ export const METHODS = {
     handler: async () => ({ items: describeMethods(), next: null })
   })
 } satisfies Readonly<Record<`${string}/${string}`, Method>>
+
+/** What methods take and answer, for callers that know the socket only. */
+export type {
+  AppendItem,
+  AppendReceipt,
+  ChainReport,
+  DoctorLine,
+  EventRecord,
+  LogQuery,
+  MemberStatus,
+  NodeStatus,
+  VerifyReport
+} from '../node/node-api.ts'
 
 export type MethodName = keyof typeof METHODS
 /** What a caller gives; fields with a default may be left out. */

@@ -94,7 +94,7 @@ export class RpcClient {
 
   /** The same for a method that is known by its text only. */
   callByName(method: string, params: unknown, options: CallOptions = {}): Promise<unknown> {
-    return this.#request(method, params, options, () => {})
+    return this.#request(method, params, options, () => undefined)
   }
 
   /**
@@ -105,7 +105,7 @@ export class RpcClient {
     params: ParamsOf<'log/subscribe'>,
     options: { readonly signal?: AbortSignal; readonly onOpen?: () => void } = {}
   ): AsyncGenerator<LogEntry, void, void> {
-    const subscription: Subscription = { queue: [], ended: false, error: null, wake: () => {} }
+    const subscription: Subscription = { queue: [], ended: false, error: null, wake: () => undefined }
     let id = ''
     await this.#request('log/subscribe', params, { signal: options.signal }, (result) => {
       id = (result as ResultOf<'log/subscribe'>).subscription

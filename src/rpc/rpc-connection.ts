@@ -99,15 +99,13 @@ export class RpcConnection {
         this.#advance()
       })
     }
-    if (this.#state === 'closed') return
-    if (this.#lines.length > 0) this.#socket.pause()
-    else if (this.#state === 'reading') this.#resumeOrPause()
-    else if (this.#inFlight === 0) this.#sayGoodbye()
+    if (this.#state === 'reading') this.#readOrPause()
+    else if (this.#state !== 'closed' && this.#lines.length === 0 && this.#inFlight === 0) this.#sayGoodbye()
   }
 
-  #resumeOrPause(): void {
-    const full = this.#inFlight >= LIMITS.rpcInFlightMax || this.#socket.writableLength >= BACKLOG_PAUSE_BYTES
-    if (full) this.#socket.pause()
+  #readOrPause(): void {
+    const busy = this.#lines.length > 0 || this.#inFlight >= LIMITS.rpcInFlightMax
+    if (busy || this.#socket.writableLength >= BACKLOG_PAUSE_BYTES) this.#socket.pause()
     else this.#socket.resume()
   }
 
@@ -339,7 +337,7 @@ function readParams(method: Method, params: unknown): unknown {
     'RPC_PARAMS_INVALID',
     `cannot read the params: ${place === '' ? 'they do not fit' : place}: ${issue?.message ?? ''}`,
     {
-      details: { place, problem: issue?.message ?? '' }
+      details: { place }
     }
   )
 }

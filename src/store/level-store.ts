@@ -3,6 +3,7 @@
 
 import { setTimeout as wait } from 'node:timers/promises'
 import { Level } from 'level'
+import { toHex } from '../base/bytes.ts'
 import { LIMITS } from '../base/limits.ts'
 import { MeshError } from '../base/mesh-error.ts'
 import type { EventStore, KeyRange, StoreEntry, StoreOperation } from '../log/event-store.ts'
@@ -148,21 +149,19 @@ export class LevelStore implements EventStore {
   async #rewrite(range: KeyRange): Promise<void> {
     const low = keyBefore(range.from)
     const high = range.to.at(-1) === 0 ? Buffer.concat([range.to, FILL]) : keyBefore(range.to)
-    const sync = { sync: false }
     await this.#readersClosed()
     await this.#database.compactRange(range.from, range.to)
     await this.#database.compactRange(range.from, range.to)
-    await this.#database.batch(
-      [low, high].map((key) => ({ type: 'put' as const, key, value: NO_BYTES })),
-      sync
-    )
+    await this.#mark('put', low, high)
     await this.#database.compactRange(low, high)
     await this.#readersClosed()
-    await this.#database.batch(
-      [low, high].map((key) => ({ type: 'del' as const, key })),
-      sync
-    )
+    await this.#mark('del', low, high)
     await this.#database.compactRange(low, high)
+  }
+
+  async #mark(type: 'put' | 'del', ...keys: readonly Uint8Array[]): Promise<void> {
+    const marks = keys.map((key) => (type === 'put' ? { type, key, value: NO_BYTES } : { type, key }))
+    await this.#database.batch(marks, { sync: false })
   }
 
   async *#read(
@@ -202,7 +201,7 @@ export class LevelStore implements EventStore {
     const value = tryWithoutCheck(key, stored)
     if (value === null) {
       throw new MeshError('STORE_DAMAGED', 'cannot read: a value does not match its check', {
-        details: { folder: this.#folder }
+        details: { folder: this.#folder, key: toHex(key) }
       })
     }
     return value

@@ -156,7 +156,7 @@ export class MemoryStore implements EventStore {
   }
 
   #assertWhole(text: string): void {
-    if (this.#damaged.has(text)) throw new MeshError('STORE_DAMAGED', 'cannot read: a value does not match its check')
+    if (this.#damaged.has(text)) throw damagedValue(text)
   }
 
   async *#pages(snapshot: MapSnapshot, range: KeyRange, pageBytes: number): AsyncGenerator<readonly StoreEntry[]> {
@@ -214,6 +214,11 @@ export class MemoryStore implements EventStore {
     for (const text of damaged) this.#damaged.add(text)
     this.#logBytes = log.reduce((sum, batch) => sum + batch.bytes, 0)
   }
+}
+
+function damagedValue(text: string): MeshError {
+  const key = Buffer.from(text, 'latin1').toString('hex')
+  return new MeshError('STORE_DAMAGED', 'cannot read: a value does not match its check', { details: { key } })
 }
 
 function ownBatch(operations: readonly StoreOperation[], synced: boolean): LoggedBatch {

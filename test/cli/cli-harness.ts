@@ -5,9 +5,8 @@ import { PassThrough, Writable } from 'node:stream'
 import type { TestContext } from 'node:test'
 import { main } from '../../src/cli/main.ts'
 import type { Terminal } from '../../src/cli/terminal.ts'
-import type { NodeApi } from '../../src/node/node-api.ts'
 import { createRpcServer } from '../../src/rpc/rpc-server.ts'
-import { createFakeNode } from '../rpc/fake-node-api.ts'
+import { createFakeNode, type FakeNode } from '../rpc/fake-node-api.ts'
 import { temporaryHome } from '../rpc/socket-harness.ts'
 
 export interface Ran {
@@ -84,7 +83,10 @@ export function createCli(context: TestContext): Cli {
 }
 
 /** The same with a node that answers on the home's socket. */
-export async function createServedCli<Api extends NodeApi>(context: TestContext, api: Api = createFakeNode() as unknown as Api): Promise<Cli & { readonly api: Api }> {
+export async function createServedCli(
+  context: TestContext,
+  api: FakeNode = createFakeNode()
+): Promise<Cli & { readonly api: FakeNode }> {
   const cli = createCli(context)
   const server = createRpcServer({ api, path: join(cli.home, 'run', 'pmesh.sock') })
   await server.start()

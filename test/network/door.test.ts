@@ -5,6 +5,8 @@ import { systemClock, systemRandom } from '../../src/base/clock.ts'
 import type { ErrorCode } from '../../src/base/errors.ts'
 import { silentLogger } from '../../src/base/logger.ts'
 import { isMeshError } from '../../src/base/mesh-error.ts'
+import { Conversation } from '../../src/network/conversation.ts'
+import { Deadline } from '../../src/network/deadline.ts'
 import { createMeshNetwork } from '../../src/network/mesh-network.ts'
 import type { DoorExchange, MeshNetwork } from '../../src/network/network-contract.ts'
 import { RateLimit } from '../../src/network/rate-limit.ts'
@@ -138,6 +140,20 @@ test('MEMBER-2 a door that resets, is closed or is not there fails the call with
   const own = new Error('the caller changed its mind')
   const signal = AbortSignal.abort(own)
   await assert.rejects(network.doorCall('join', doors, keeper.key, talk, signal), own)
+})
+
+test('MEMBER-2 a conversation on a stream that was reset before it was looked at ends at once', async () => {
+  const keeper = await doorKeeper(async () => {
+    throw new Error('refused')
+  })
+  const stranger = await startRogue('stranger')
+  const connection = await stranger.dial(keeper.network.addresses().door[0] ?? '')
+  const stream = await connection.newStream('/pmesh/join/1')
+  await until(() => stream.status !== 'open', 'reset')
+  const limits = { messageBytesMax: 1024, messagesMax: 1 }
+  const conversation = new Conversation(stream, limits, new Deadline(2_000, 'the test'))
+  await assert.rejects(conversation.receive(), fails('PEER_UNREACHABLE'))
+  conversation.release()
 })
 
 test('SYNC-3 the rate limit counts by source, and its table is bounded', () => {

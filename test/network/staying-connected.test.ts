@@ -88,7 +88,7 @@ test('SYNC-2 a peer that restarts on the same port is dialled again', async () =
   await until(() => b.gossip.some(({ text }) => text === 'back'), 'gossip passes')
 })
 
-test('SYNC-2 a link whose gossip stream was lost is replaced by one that gossips', async () => {
+test('SYNC-2 a gossip stream that was lost is opened again, and a peer that cannot gossip is connected anew', async () => {
   const [name = '', rogueName = ''] = await namesByKey('n1', 'n2')
   const member = await startMember({ name, admitted: [await keyOf(name), await keyOf(rogueName)] })
   const rogue = await startRogue(rogueName)
@@ -98,13 +98,20 @@ test('SYNC-2 a link whose gossip stream was lost is replaced by one that gossips
     link.send(frame(new Uint8Array(0)))
   })
   member.network.setMember(rogue.key, [rogue.address()])
-  await until(() => gossips(member, 1), 'gossip')
-  const streams = rogue.node.getConnections().flatMap((connection) => connection.streams)
-  streams
-    .find(({ protocol, direction }) => protocol === GOSSIP_PROTOCOL && direction === 'inbound')
-    ?.abort(new Error('lost'))
-  await until(() => !gossips(member, 1), 'lost')
-  await until(() => member.downs.length === 1 && member.ups.length === 2, 'a new link')
+  const streams = (wanted: 'inbound' | 'outbound') =>
+    rogue.node
+      .getConnections()
+      .flatMap((connection) => connection.streams)
+      .filter(({ protocol, direction }) => protocol === GOSSIP_PROTOCOL && direction === wanted)
+  const lost = async (): Promise<void> => {
+    await until(
+      () => gossips(member, 1) && streams('inbound').length > 0 && streams('outbound').length > 0,
+      'both ways'
+    )
+    streams('inbound')[0]?.abort(new Error('lost'))
+    await until(() => !gossips(member, 1), 'lost')
+  }
+  await lost()
   await until(() => gossips(member, 1), 'gossip again')
   let count = 0
   await until(() => {
@@ -112,6 +119,11 @@ test('SYNC-2 a link whose gossip stream was lost is replaced by one that gossips
     void member.network.publish(utf8(`healed ${count}`))
     return rogue.heard().includes('healed')
   }, 'gossip arrives again')
+  assert.deepEqual([member.ups.length, member.downs.length], [1, 0])
+
+  await rogue.node.unhandle(['/meshsub/1.0.0', '/meshsub/1.1.0', GOSSIP_PROTOCOL])
+  for (const stream of streams('inbound')) stream.abort(new Error('no more'))
+  await until(() => member.downs.length === 1 && member.ups.length === 2, 'a new link')
 })
 
 test('SYNC-2 the redial loop backs off to at most a minute, never gives up, and a call by hand resets it', (context) => {

@@ -10,7 +10,7 @@ import type { LogEntry } from '../../src/node/node-api.ts'
 import { describeMethods, METHODS, type Method } from '../../src/rpc/methods.ts'
 import { RpcClient } from '../../src/rpc/rpc-client.ts'
 import { createFakeNode, type FakeNode } from './fake-node-api.ts'
-import { LineSocket, serve, temporaryHome, until } from './socket-harness.ts'
+import { LineSocket, serve, temporaryHome, until, untilStill } from './socket-harness.ts'
 
 const code = (expected: string) => (error: unknown) => error instanceof MeshError && error.code === expected
 
@@ -75,8 +75,7 @@ test('RPC-4 a consumer that is slow gets every event once, and the node’s back
   using client = await RpcClient.connect(path)
   const entries = client.subscribe({ cursor: '0' })[Symbol.asyncIterator]()
   assert.equal((await entries.next()).value?.event.seq, 1)
-  await until(() => pulled > 1_000)
-  await new Promise((resolve) => setImmediate(resolve))
+  await untilStill(() => pulled)
   assert.ok(pulled < 9_000, `the node read ${pulled} events ahead of a reader that took one`)
   for (let seq = 2; seq <= 10_000; seq++) assert.equal((await entries.next()).value?.event.seq, seq)
   await entries.return(undefined)

@@ -8,7 +8,7 @@ import { silentLogger } from '../../src/base/logger.ts'
 import { MeshError } from '../../src/base/mesh-error.ts'
 import { RpcClient } from '../../src/rpc/rpc-client.ts'
 import { createFakeNode } from './fake-node-api.ts'
-import { LineSocket, serve, until } from './socket-harness.ts'
+import { LineSocket, serve, until, untilStill } from './socket-harness.ts'
 
 const ping = (id: unknown) => ({ jsonrpc: '2.0', id, method: 'identity/show' })
 const code = (expected: string) => (error: unknown) => error instanceof MeshError && error.code === expected
@@ -59,7 +59,7 @@ test('RPC-3 above the in-flight limit the socket is not read: the sender feels b
   const line = await LineSocket.open(context, path)
   const padded = `${JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'node/wait' })}${' '.repeat(100_000)}`
   for (let sent = 0; sent < 200; sent++) line.send(padded)
-  await until(() => line.answers.length === 0 && line.socket.writableLength > 8_000_000)
+  await untilStill(() => line.socket.writableLength)
   const other = await LineSocket.open(context, path)
   assert.equal((await other.ask(ping('other'))).id, 'other')
   assert.ok(line.socket.writableLength > 8_000_000, 'the rest still waits on the sender’s side')
@@ -135,7 +135,9 @@ test('RPC-3 a half-closed client still gets its answers, a last line without new
 test('RPC-3 1000 connects at once are all answered and all forgotten', async (context) => {
   const { path, server } = await serve(context, createFakeNode())
   const sockets: Socket[] = []
-  context.after(() => sockets.forEach((socket) => socket.destroy()))
+  context.after(() => {
+    for (const socket of sockets) socket.destroy()
+  })
   let answered = 0
   for (let index = 0; index < 1000; index++) {
     const socket = connect({ path })
@@ -153,7 +155,9 @@ test('RPC-3 1000 connects at once are all answered and all forgotten', async (co
 test('RPC-3 clients above the limit are told so and the others are served', async (context) => {
   const { path, server } = await serve(context, createFakeNode())
   const sockets = Array.from({ length: LIMITS.rpcClientsMax }, () => connect({ path }).on('error', () => {}))
-  context.after(() => sockets.forEach((socket) => socket.destroy()))
+  context.after(() => {
+    for (const socket of sockets) socket.destroy()
+  })
   await until(() => server.clients() === LIMITS.rpcClientsMax, 10_000)
   const late = await LineSocket.open(context, path)
   await until(() => late.ended)

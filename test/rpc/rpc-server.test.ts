@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { chmodSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { spawnSync } from 'node:child_process'
 import { MeshError } from '../../src/base/mesh-error.ts'
 import { RpcClient } from '../../src/rpc/rpc-client.ts'
 import { createRpcServer } from '../../src/rpc/rpc-server.ts'
@@ -44,10 +44,10 @@ test('RPC-1 a link in place of the folder is refused', async (context) => {
   const home = temporaryHome(context)
   mkdirSync(join(home, 'elsewhere'), { mode: 0o700 })
   symlinkSync(join(home, 'elsewhere'), join(home, 'run'))
-  await assert.rejects(
-    createRpcServer({ api: createFakeNode(), path: join(home, 'run', 'pmesh.sock') }).start(),
-    code('SOCKET_EXPOSED')
-  )
+  await assert.rejects(createRpcServer({ api: createFakeNode(), path: join(home, 'run', 'pmesh.sock') }).start(), {
+    code: 'SOCKET_EXPOSED',
+    message: 'cannot open the socket: its folder is not a folder'
+  })
 })
 
 test('RPC-1 a folder of another user is refused', { skip: process.getuid?.() !== 0 }, async (context) => {

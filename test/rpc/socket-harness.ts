@@ -40,6 +40,18 @@ export async function until(holds: () => boolean, timeoutMs = 5_000): Promise<vo
   }
 }
 
+/** Resolves when `measure` has answered the same 30 times running. */
+export async function untilStill(measure: () => number): Promise<void> {
+  let before = Number.NaN
+  let still = 0
+  await until(() => {
+    const now = measure()
+    still = now === before ? still + 1 : 0
+    before = now
+    return still > 30
+  })
+}
+
 // biome-ignore lint/suspicious/noExplicitAny: answers are looked at field by field
 export type Answer = any
 

@@ -131,7 +131,7 @@ test('BACKUP-1 a damaged, truncated or missing backup is refused before anything
   const path = join(options.backups, readdirSync(options.backups)[0] as string)
   const whole = readFileSync(path)
   const flipped = Buffer.from(whole)
-  flipped[60] = (flipped[60] as number) ^ 1
+  flipped[whole.indexOf('old 3')] = 0x4f
   for (const bytes of [flipped, whole.subarray(0, -40), whole.subarray(0, 10), Buffer.alloc(0)]) {
     writeFileSync(path, bytes)
     await assert.rejects(rollBackLevelStore(options), hasCode('STORE_DAMAGED'))

@@ -140,6 +140,83 @@ function exported(): string {
   return reference.exportLines(PREIMAGE, authors.flat(), [reference.forkProof(left, right)], witnesses).join('')
 }
 
+/** JSON as payloads may hold it: accepted or refused at a local append, without effect from others. */
+function jsonCases() {
+  const bom = Buffer.from('efbbbf', 'hex')
+  const deep = (levels: number): string => `${'{"a":'.repeat(levels)}1${'}'.repeat(levels)}`
+  const accepted: [string, string | Buffer][] = [
+    ['an empty object', '{}'],
+    ['white space around and inside', ' \t\r\n{ "a" :\n[ 1 , 2 ] }\n '],
+    ['keys in any order', '{"b":1,"a":2}'],
+    ['the same letters in NFC and NFD are two keys', '{"\u00e9":1,"e\u0301":2}'],
+    ['null, false, empty text and a missing key are four things', '{"null":null,"false":false,"text":""}'],
+    ['an empty key', '{"":1}'],
+    ['__proto__ as a key', '{"__proto__":{"constructor":null}}'],
+    ['a surrogate pair in escapes', '{"a":"\\ud83d\\ude00"}'],
+    ['every short escape', '{"a":"\\"\\\\\\/\\b\\f\\n\\r\\t\\u0000"}'],
+    ['raw line separators and delete', '{"a":"\u2028\u2029\u007f"}'],
+    ['the largest integers', '{"a":9007199254740991,"b":-9007199254740991}'],
+    ['zero in its spellings', '{"a":0,"b":0.0,"c":0e5}'],
+    ['fractions and exponents', '{"a":0.1,"b":-1.5e-7,"c":1E+2,"d":1e15}'],
+    ['a number too small to tell from zero', '{"a":1e-400}'],
+    ['the same key in different objects', '{"a":{"a":[{"a":1},{"a":2}]}}'],
+    ['64 levels', deep(64)]
+  ]
+  const refused: [string, string | Buffer][] = [
+    ['nothing', ''],
+    ['white space alone', '  '],
+    ['an array', '[]'],
+    ['a text', '"a"'],
+    ['a number', '1'],
+    ['null', 'null'],
+    ['two objects', '{}{}'],
+    ['text behind the object', '{} x'],
+    ['a byte order mark', Buffer.concat([bom, Buffer.from('{}')])],
+    ['bytes that are not UTF-8', Buffer.from('7b2261223a22ff227d', 'hex')],
+    ['an overlong encoding', Buffer.from('7b2261223a22c080227d', 'hex')],
+    ['an encoded surrogate', Buffer.from('7b2261223a22eda080227d', 'hex')],
+    ['a key twice', '{"a":1,"a":1}'],
+    ['a key twice, once escaped', '{"a":1,"\\u0061":2}'],
+    ['a key twice, deep inside', '{"x":[{"a":1,"b":2,"a":3}]}'],
+    ['a lone high surrogate', '{"a":"\\ud800"}'],
+    ['a lone low surrogate', '{"a":"\\udc00"}'],
+    ['surrogates in the wrong order', '{"a":"\\ude00\\ud83d"}'],
+    ['a lone surrogate in a key', '{"\\ud800":1}'],
+    ['minus zero', '{"a":-0}'],
+    ['minus zero as a fraction', '{"a":-0.0}'],
+    ['minus zero with an exponent', '{"a":-0e1}'],
+    ['a negative number that rounds to minus zero', '{"a":-1e-400}'],
+    ['1e21', '{"a":1e21}'],
+    ['2^53', '{"a":9007199254740992}'],
+    ['-2^53', '{"a":-9007199254740992}'],
+    ['2^53 + 1', '{"a":9007199254740993}'],
+    ['a number that becomes infinite', '{"a":1e999}'],
+    ['a leading zero', '{"a":01}'],
+    ['a leading plus', '{"a":+1}'],
+    ['a bare point', '{"a":1.}'],
+    ['a bare fraction', '{"a":.5}'],
+    ['an empty exponent', '{"a":1e}'],
+    ['NaN', '{"a":NaN}'],
+    ['undefined', '{"a":undefined}'],
+    ['hexadecimal', '{"a":0x10}'],
+    ['a trailing comma', '{"a":1,}'],
+    ['a trailing comma in an array', '{"a":[1,]}'],
+    ['a comment', '{"a":1/**/}'],
+    ['single quotes', "{'a':1}"],
+    ['a key without quotes', '{a:1}'],
+    ['a raw line end in a text', '{"a":"\n"}'],
+    ['a raw NUL', '{"a":"\0"}'],
+    ['an unknown escape', '{"a":"\\x41"}'],
+    ['a broken escape', '{"a":"\\u00g0"}'],
+    ['an unfinished text', '{"a":"b'],
+    ['an unfinished object', '{"a":1'],
+    ['65 levels', deep(65)]
+  ]
+  const rows = (cases: [string, string | Buffer][], accepts: boolean) =>
+    cases.map(([name, value]) => ({ name, accepted: accepts, payload: Buffer.from(value as string).toString('hex') }))
+  return [...rows(accepted, true), ...rows(refused, false)]
+}
+
 /** Name of each file and its content. */
 export function vectorFiles(): Map<string, string> {
   salts = 0
@@ -148,6 +225,7 @@ export function vectorFiles(): Map<string, string> {
     ['appends-1.json', json(appends())],
     ['heads-1.json', json(heads())],
     ['membership-1.json', json(membership())],
+    ['json-1.json', json(jsonCases())],
     ['export-1.jsonl', exported()]
   ])
 }

@@ -216,12 +216,8 @@ export function exportLines(
   const line = (value: unknown): string => `${JSON.stringify(value)}\n`
   const chainLines = appends.map((append) => line({ append: exportedAppend(append) }))
   const forkLines = forks.map((fork) => line({ fork }))
-  const digest = (lines: readonly string[]): Hex => sha256(text(lines.join('')))
-  const end = {
-    events: appends.reduce((sum, append) => sum + append.events.length, 0),
-    chains: digest(chainLines),
-    digest: digest([...chainLines, ...forkLines])
-  }
+  const events = appends.reduce((sum, append) => sum + append.events.length, 0)
+  const end = { events, digest: sha256(text(chainLines.join(''))) }
   return [
     line({ format: 'pmesh-export/1', mesh: meshId(preimage), preimage }),
     ...chainLines,

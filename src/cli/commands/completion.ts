@@ -3,10 +3,18 @@
 import type { Command } from 'commander'
 import { MeshError } from '../../base/mesh-error.ts'
 import type { CommandContext } from '../command-context.ts'
-import { completionScript, isShell, type CompletionWords } from '../completion-scripts.ts'
+import { type CompletionWords, completionScript, isShell } from '../completion-scripts.ts'
 
-export async function printCompletion(context: CommandContext, [shell]: readonly [string], _options: unknown, command: Command): Promise<number> {
-  if (!isShell(shell)) throw new MeshError('USAGE', `there is no completion for ${shell}`, { hint: 'pmesh completion bash|zsh|fish|powershell' })
+export async function printCompletion(
+  context: CommandContext,
+  [shell]: readonly [string],
+  _options: unknown,
+  command: Command
+): Promise<number> {
+  if (!isShell(shell))
+    throw new MeshError('USAGE', `there is no completion for ${shell}`, {
+      hint: 'pmesh completion bash|zsh|fish|powershell'
+    })
   const root = command.parent ?? command
   context.out.ownText(completionScript(shell, wordsOf(root)))
   return 0

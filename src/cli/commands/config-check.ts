@@ -12,9 +12,13 @@ export async function checkConfig(context: CommandContext): Promise<number> {
   checkHome(paths)
   const { rows, values } = loadConfig(paths.config, { env: context.terminal.env })
   const credentials = credentialRows(paths.agents)
-  const exposed = credentials.find(({ state, place }) => state === 'plaintext' && !values.security.allow_plaintext.includes(place))
+  const exposed = credentials.find(
+    ({ state, place }) => state === 'plaintext' && !values.security.allow_plaintext.includes(place)
+  )
   if (exposed !== undefined) {
-    throw new MeshError('CREDENTIAL_PLAINTEXT', `${exposed.place} holds a key in plain text`, { details: { place: exposed.place, file: paths.agents } })
+    throw new MeshError('CREDENTIAL_PLAINTEXT', `${exposed.place} holds a key in plain text`, {
+      details: { place: exposed.place, file: paths.agents }
+    })
   }
   const set = rows.filter(({ origin }) => origin !== 'default').length
   if (out.json) out.value({ ok: true, settings: set, credentials: credentials.length })

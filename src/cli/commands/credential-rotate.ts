@@ -13,9 +13,13 @@ import { withPassphrase } from '../secret-input.ts'
 export async function rotateCredentials(context: CommandContext): Promise<number> {
   checkHome(context.paths)
   if (await isSocketLive(context.socket())) {
-    throw new MeshError('NODE_RUNNING', 'cannot rotate: the running node holds the old key', { hint: 'pmesh node stop, then again.' })
+    throw new MeshError('NODE_RUNNING', 'cannot rotate: the running node holds the old key', {
+      hint: 'pmesh node stop, then again.'
+    })
   }
-  const identity = await withPassphrase(context, (passphrase) => loadIdentity(context.paths, passphrase === undefined ? {} : { passphrase }))
+  const identity = await withPassphrase(context, (passphrase) =>
+    loadIdentity(context.paths, passphrase === undefined ? {} : { passphrase })
+  )
   const { credentials } = rotateSealingKey(context.paths, identity, agentsOptions(context))
   if (context.out.json) context.out.value({ rotated: true, credentials })
   else context.out.remark(`a new key seals the identity and ${countOf(credentials, 'credential')}`)

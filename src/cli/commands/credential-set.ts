@@ -4,7 +4,10 @@ import type { CommandContext } from '../command-context.ts'
 import { openAgentsFile } from '../credential-store.ts'
 import { readSecret } from '../secret-input.ts'
 
-export async function setCredential(context: CommandContext, [provider, field = 'api_key']: readonly [string, string?]): Promise<number> {
+export async function setCredential(
+  context: CommandContext,
+  [provider, field = 'api_key']: readonly [string, string?]
+): Promise<number> {
   const agents = await openAgentsFile(context)
   agents.credentialSet(provider, field, await readSecret(context, `${provider} ${field}`))
   if (context.out.json) context.out.value({ provider, field, state: 'sealed' })

@@ -2,7 +2,11 @@
 
 import type { CommandContext } from '../command-context.ts'
 
-export async function demoCommand(context: CommandContext, _args: readonly [], options: { readonly input?: string; readonly keep?: true }): Promise<number> {
+export async function demoCommand(
+  context: CommandContext,
+  _args: readonly [],
+  options: { readonly input?: string; readonly keep?: true }
+): Promise<number> {
   const { runDemo } = await import('./demo.ts')
   return runDemo({
     ...(options.input === undefined ? {} : { input: options.input }),

@@ -1,7 +1,7 @@
 // pmesh doctor: checks of this machine, then those of the running node; every line that is not ✓ carries what mends it.
 
 import { MeshError } from '../../base/mesh-error.ts'
-import type { DoctorLine } from '../../node/node-api.ts'
+import type { DoctorLine } from '../../rpc/methods.ts'
 import type { CommandContext } from '../command-context.ts'
 import { checkMachine } from '../local-checks.ts'
 import type { Output, Piece } from '../output.ts'
@@ -12,7 +12,11 @@ const MARKS: Readonly<Record<DoctorLine['level'], Piece>> = {
   error: { text: '✗', style: 'red' }
 }
 
-export async function runDoctor(context: CommandContext, _args: readonly [], options: { readonly fix?: true }): Promise<number> {
+export async function runDoctor(
+  context: CommandContext,
+  _args: readonly [],
+  options: { readonly fix?: true }
+): Promise<number> {
   let checks = await checkMachine(context)
   const mended: string[] = []
   if (options.fix === true) {
@@ -34,7 +38,14 @@ async function nodeLines(context: CommandContext): Promise<readonly DoctorLine[]
     return (await context.call('node/doctor', {})).items
   } catch (error) {
     if (!(error instanceof MeshError) || error.code === 'CANCELLED') throw error
-    return [{ section: 'node', level: error.code === 'NODE_NOT_RUNNING' ? 'warn' : 'error', text: error.message, hint: error.hint }]
+    return [
+      {
+        section: 'node',
+        level: error.code === 'NODE_NOT_RUNNING' ? 'warn' : 'error',
+        text: error.message,
+        hint: error.hint
+      }
+    ]
   }
 }
 

@@ -2,8 +2,8 @@
 
 import { LIMITS } from '../../base/limits.ts'
 import { MeshError } from '../../base/mesh-error.ts'
-import type { AppendItem, AppendReceipt } from '../../node/node-api.ts'
 import { LineReader } from '../../rpc/line-reader.ts'
+import type { AppendItem, AppendReceipt } from '../../rpc/methods.ts'
 import type { CommandContext } from '../command-context.ts'
 import { EventAppender } from '../event-appender.ts'
 import { countOf, formatDuration } from '../human-text.ts'
@@ -13,24 +13,41 @@ export interface EventAppendOptions {
   readonly batch?: true
 }
 
-export async function appendEvents(context: CommandContext, [type, json]: readonly [string, string?], options: EventAppendOptions): Promise<number> {
+export async function appendEvents(
+  context: CommandContext,
+  [type, json]: readonly [string, string?],
+  options: EventAppendOptions
+): Promise<number> {
   const { scope } = options
-  if (scope !== undefined && !/^[0-9a-f]{32}$/.test(scope)) throw new MeshError('USAGE', 'a scope is 32 characters of lower-case hex')
+  if (scope !== undefined && !/^[0-9a-f]{32}$/.test(scope))
+    throw new MeshError('USAGE', 'a scope is 32 characters of lower-case hex')
   const item = (text: string): AppendItem => ({ type, json: text, ...(scope === undefined ? {} : { scope }) })
   if (json !== undefined && json !== '-') {
     const { items } = await context.call('event/append', { items: [item(json)] })
     for (const receipt of items) printReceipt(context, receipt)
     return 0
   }
-  if (context.terminal.stdin.isTTY === true && !context.options.input) throw new MeshError('USAGE', 'there is no JSON: give it as an argument or on stdin')
+  if (context.terminal.stdin.isTTY === true && !context.options.input)
+    throw new MeshError('USAGE', 'there is no JSON: give it as an argument or on stdin')
   return appendLines(context, item, options.batch === true)
 }
 
-async function appendLines(context: CommandContext, item: (text: string) => AppendItem, summaryOnly: boolean): Promise<number> {
+async function appendLines(
+  context: CommandContext,
+  item: (text: string) => AppendItem,
+  summaryOnly: boolean
+): Promise<number> {
   const startedAt = performance.now()
   const client = await context.client()
   const appender = new EventAppender({
-    append: async (items) => (await client.call('event/append', { items: [...items] }, { signal: context.signal, timeoutMs: context.options.timeoutMs })).items,
+    append: async (items) =>
+      (
+        await client.call(
+          'event/append',
+          { items: [...items] },
+          { signal: context.signal, timeoutMs: context.options.timeoutMs }
+        )
+      ).items,
     onReceipts: async (receipts) => {
       if (!summaryOnly || context.out.json) for (const receipt of receipts) printReceipt(context, receipt)
       await context.out.drained()
@@ -42,7 +59,9 @@ async function appendLines(context: CommandContext, item: (text: string) => Appe
     // Also after a wrong line: what was sent before it is waited for and told.
     await appender.finish()
   }
-  context.out.note(`appended ${countOf(appender.appended, 'event')} in ${formatDuration(performance.now() - startedAt)}`)
+  context.out.note(
+    `appended ${countOf(appender.appended, 'event')} in ${formatDuration(performance.now() - startedAt)}`
+  )
   return 0
 }
 
@@ -64,7 +83,11 @@ async function* jsonLines(context: CommandContext): AsyncGenerator<{ readonly li
       const { lines, tooLong } = reader.push(Buffer.from(chunk as Buffer | string))
       for (const bytes of lines) yield* numbered(++line, bytes, decoder)
       if (tooLong) {
-        throw new MeshError('EVENT_TOO_LARGE', `cannot append line ${line + 1}: it is longer than ${LIMITS.payloadBytesMax} bytes`, { details: { line: line + 1 } })
+        throw new MeshError(
+          'EVENT_TOO_LARGE',
+          `cannot append line ${line + 1}: it is longer than ${LIMITS.payloadBytesMax} bytes`,
+          { details: { line: line + 1 } }
+        )
       }
     }
     const rest = reader.end()
@@ -75,8 +98,13 @@ async function* jsonLines(context: CommandContext): AsyncGenerator<{ readonly li
   if (context.signal.aborted) throw new MeshError('CANCELLED', 'cancelled')
 }
 
-function* numbered(line: number, bytes: Buffer, decoder: { decode(bytes: Buffer): string }): Generator<{ readonly line: number; readonly text: string }> {
-  const wrong = (why: string, cause?: unknown) => new MeshError('EVENT_INVALID', `cannot append line ${line}: ${why}`, { details: { line }, cause })
+function* numbered(
+  line: number,
+  bytes: Buffer,
+  decoder: { decode(bytes: Buffer): string }
+): Generator<{ readonly line: number; readonly text: string }> {
+  const wrong = (why: string, cause?: unknown) =>
+    new MeshError('EVENT_INVALID', `cannot append line ${line}: ${why}`, { details: { line }, cause })
   let text: string
   try {
     text = decoder.decode(bytes)

@@ -6,7 +6,12 @@ import { MeshError } from '../../base/mesh-error.ts'
 import type { CommandContext } from '../command-context.ts'
 import { codeHelp, TOPICS } from '../help-topics.ts'
 
-export async function showHelp(context: CommandContext, [topic]: readonly [string[]], _options: unknown, command: Command): Promise<number> {
+export async function showHelp(
+  context: CommandContext,
+  [topic]: readonly [string[]],
+  _options: unknown,
+  command: Command
+): Promise<number> {
   const root = command.parent ?? command
   const [name, ...rest] = topic
   if (name === undefined) {

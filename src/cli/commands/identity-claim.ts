@@ -5,7 +5,8 @@ import type { CommandContext } from '../command-context.ts'
 import { confirmed } from '../secret-input.ts'
 
 export async function claimIdentity(context: CommandContext): Promise<number> {
-  if (!(await confirmed(context, 'Is the other copy of this identity stopped for good?'))) throw new MeshError('CANCELLED', 'cancelled')
+  if (!(await confirmed(context, 'Is the other copy of this identity stopped for good?')))
+    throw new MeshError('CANCELLED', 'cancelled')
   await context.call('identity/claim', {})
   if (context.out.json) context.out.value({ claimed: true })
   else context.out.remark('this instance writes now')

@@ -1,9 +1,7 @@
 // pmesh init: makes the home, the identity and a mesh of one before the first start. Needs no node and starts none.
 
-import { entropyToMnemonic } from '@scure/bip39'
-import { wordlist } from '@scure/bip39/wordlists/english.js'
-import { MeshError } from '../../base/mesh-error.ts'
 import { systemRandom } from '../../base/clock.ts'
+import { MeshError } from '../../base/mesh-error.ts'
 import { loadConfig, setConfigValue } from '../../config/config-file.ts'
 import { prepareHome } from '../../config/paths.ts'
 import { signingKeyFromSeed } from '../../identity/ed25519.ts'
@@ -11,6 +9,7 @@ import { createIdentity, identityExists } from '../../identity/identity-store.ts
 import type { SealMethod } from '../../identity/key-wrapping.ts'
 import { meshFile, saveMeshFile } from '../../identity/mesh-file.ts'
 import { fingerprintWords, peerIdOf } from '../../identity/peer-id.ts'
+import { recoveryWords } from '../../identity/recovery-words.ts'
 import type { CommandContext } from '../command-context.ts'
 import { shortPath } from '../human-text.ts'
 import { newPassphrase } from '../secret-input.ts'
@@ -37,7 +36,10 @@ export async function initHome(context: CommandContext, _args: readonly [], opti
   if (options.name !== undefined) setConfigValue(paths.config, 'node.name', options.name)
   if (options.seal !== undefined) setConfigValue(paths.config, 'identity.seal', options.seal)
   const seal = loadConfig(paths.config, { env: context.terminal.env }).values.identity.seal
-  const { key, keyRing } = await createIdentity(paths, seal === 'passphrase' ? { seal, passphrase: await newPassphrase(context) } : { seal })
+  const { key, keyRing } = await createIdentity(
+    paths,
+    seal === 'passphrase' ? { seal, passphrase: await newPassphrase(context) } : { seal }
+  )
   const recoverySeed = options.recoveryKey === true ? systemRandom.bytes(32) : null
   const mesh = meshFile({
     preimage: {
@@ -51,8 +53,14 @@ export async function initHome(context: CommandContext, _args: readonly [], opti
     bootstrap: []
   })
   saveMeshFile(paths, keyRing.ring, mesh)
-  const recovery = recoverySeed === null ? null : entropyToMnemonic(recoverySeed, wordlist)
-  const result = { home: paths.home, peerId: peerIdOf(key.publicKey), fingerprint: fingerprintWords(key.publicKey), mesh: mesh.preimage.name, sealedBy: seal }
+  const recovery = recoverySeed === null ? null : recoveryWords(recoverySeed)
+  const result = {
+    home: paths.home,
+    peerId: peerIdOf(key.publicKey),
+    fingerprint: fingerprintWords(key.publicKey),
+    mesh: mesh.preimage.name,
+    sealedBy: seal
+  }
   if (context.out.json) context.out.value({ ...result, ...(recovery === null ? {} : { recoveryWords: recovery }) })
   else print(context, result, recovery)
   return 0

@@ -12,7 +12,11 @@ export interface InviteCreateOptions {
 
 const EXPIRES_IN_MS = 24 * 3_600_000
 
-export async function createInvite(context: CommandContext, _args: readonly [], options: InviteCreateOptions): Promise<number> {
+export async function createInvite(
+  context: CommandContext,
+  _args: readonly [],
+  options: InviteCreateOptions
+): Promise<number> {
   const expiresInMs = options.expires ?? EXPIRES_IN_MS
   const { invite, line } = await context.call('invite/create', { role: options.role, name: options.name, expiresInMs })
   const { fingerprint } = await context.call('identity/show', {})

@@ -13,8 +13,22 @@ export async function listInvites(context: CommandContext): Promise<number> {
   }
   if (page.items.length === 0) out.note('no invites')
   else {
-    const columns = [{ title: 'ID' }, { title: 'ROLE' }, { title: 'STATE' }, { title: 'EXPIRES' }, { title: 'USED BY' }, { title: 'NOTE' }]
-    const rows = page.items.map((invite) => [invite.id, invite.role, invite.state, formatTime(invite.expiresAt), invite.usedBy ?? '-', invite.name])
+    const columns = [
+      { title: 'ID' },
+      { title: 'ROLE' },
+      { title: 'STATE' },
+      { title: 'EXPIRES' },
+      { title: 'USED BY' },
+      { title: 'NOTE' }
+    ]
+    const rows = page.items.map((invite) => [
+      invite.id,
+      invite.role,
+      invite.state,
+      formatTime(invite.expiresAt),
+      invite.usedBy ?? '-',
+      invite.name
+    ])
     for (const line of tableLines(columns, rows, '  ', 'dim')) out.line(...line)
   }
   return 0

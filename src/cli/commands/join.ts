@@ -8,13 +8,21 @@ import { blockLines } from '../table.ts'
 const JOIN_TIMEOUT_MS = 90_000
 const LINE_BYTES_MAX = 8_192
 
-export async function joinCommand(context: CommandContext, [words]: readonly [string[]], options: { readonly name?: string }): Promise<number> {
+export async function joinCommand(
+  context: CommandContext,
+  [words]: readonly [string[]],
+  options: { readonly name?: string }
+): Promise<number> {
   const line = inviteOf(words.length === 1 && words[0] === '-' ? await readLine(context) : words.join(' '))
   const client = await context.clientIfRunning()
   const result =
     client === null
       ? await joinWithoutNode(context, line, options.name)
-      : await context.call('mesh/join', { line, ...(options.name === undefined ? {} : { name: options.name }) }, { timeoutMs: JOIN_TIMEOUT_MS })
+      : await context.call(
+          'mesh/join',
+          { line, ...(options.name === undefined ? {} : { name: options.name }) },
+          { timeoutMs: JOIN_TIMEOUT_MS }
+        )
   const { out } = context
   if (out.json) {
     out.value(result)
@@ -32,7 +40,11 @@ export async function joinCommand(context: CommandContext, [words]: readonly [st
 
 /** The invite in what was pasted: with or without `pmesh join` and quotes around it. */
 export function inviteOf(pasted: string): string {
-  const line = pasted.trim().replace(/^pmesh\s+join\s+/, '').replaceAll(/^['"‘“]|['"’”]$/g, '').trim()
+  const line = pasted
+    .trim()
+    .replace(/^pmesh\s+join\s+/, '')
+    .replaceAll(/^['"‘“]|['"’”]$/g, '')
+    .trim()
   if (line === '') throw new MeshError('INVITE_INVALID', 'cannot read the invite: there is nothing')
   return line
 }

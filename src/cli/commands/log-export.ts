@@ -11,11 +11,18 @@ export interface LogExportOptions {
   readonly force?: true
 }
 
-export async function exportLog(context: CommandContext, [file]: readonly [string], options: LogExportOptions): Promise<number> {
+export async function exportLog(
+  context: CommandContext,
+  [file]: readonly [string],
+  options: LogExportOptions
+): Promise<number> {
   if (file === '-') throw new MeshError('USAGE', 'an export is written to a file, not to stdout')
   const path = resolve(file)
   if (options.force !== true && existsSync(path)) {
-    throw new MeshError('USAGE', 'cannot export: the file exists', { details: { file: path }, hint: 'Choose another name, or say --force.' })
+    throw new MeshError('USAGE', 'cannot export: the file exists', {
+      details: { file: path },
+      hint: 'Choose another name, or say --force.'
+    })
   }
   const result = await context.callWithProgress('exporting', 'log/export', {
     path,

@@ -10,7 +10,11 @@ export interface LogFollowOptions {
   readonly count?: number
 }
 
-export async function followLog(context: CommandContext, _args: readonly [], options: LogFollowOptions): Promise<number> {
+export async function followLog(
+  context: CommandContext,
+  _args: readonly [],
+  options: LogFollowOptions
+): Promise<number> {
   const client = await context.client()
   const params = {
     cursor: options.cursor ?? null,

@@ -1,6 +1,6 @@
 // pmesh log show: a page of events, the newest last; --all goes through every page.
 
-import type { EventRecord, LogQuery } from '../../node/node-api.ts'
+import type { EventRecord, LogQuery } from '../../rpc/methods.ts'
 import type { CommandContext } from '../command-context.ts'
 import { formatTime } from '../human-text.ts'
 import type { Piece } from '../output.ts'
@@ -37,7 +37,11 @@ export async function showLog(context: CommandContext, _args: readonly [], optio
   const items = query.order === 'newest' ? [...page.items].reverse() : page.items
   for (const event of items) context.out.line(...eventLine(event, context.out.columns))
   if (items.length === 0) context.out.note('no events')
-  if (page.next !== null) context.out.note({ text: `more: pmesh log show ${oldest === true ? '--oldest ' : ''}--cursor ${page.next}`, style: 'dim' })
+  if (page.next !== null)
+    context.out.note({
+      text: `more: pmesh log show ${oldest === true ? '--oldest ' : ''}--cursor ${page.next}`,
+      style: 'dim'
+    })
   return 0
 }
 
@@ -59,10 +63,14 @@ async function showAll(context: CommandContext, query: LogQuery): Promise<number
 export function eventLine(event: EventRecord, columns: number): Piece[] {
   const head = `${formatTime(event.time)}  ${event.author.name}  ${event.epoch}/${event.seq}  `
   const marks = event.authorised ? '' : '  (no effect)'
-  const content = event.payload === 'present' ? (event.json ?? '(not JSON)') : event.payload === 'none' ? '' : `(${event.payload})`
+  const content =
+    event.payload === 'present' ? (event.json ?? '(not JSON)') : event.payload === 'none' ? '' : `(${event.payload})`
   const room = columns - head.length - event.type.length - marks.length - 2
   const shown = content.length > room ? `${content.slice(0, Math.max(0, room - 1))}…` : content
-  const pieces: Piece[] = [{ text: head, style: 'dim' }, { text: event.type, style: 'cyan' }]
+  const pieces: Piece[] = [
+    { text: head, style: 'dim' },
+    { text: event.type, style: 'cyan' }
+  ]
   if (shown !== '') pieces.push(`  ${shown}`)
   if (marks !== '') pieces.push({ text: marks, style: 'yellow' })
   return pieces

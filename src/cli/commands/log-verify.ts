@@ -1,13 +1,17 @@
 // pmesh log verify: one line per chain; exit code 14 when one does not hold.
 
-import type { ChainReport, VerifyReport } from '../../node/node-api.ts'
+import type { ChainReport, VerifyReport } from '../../rpc/methods.ts'
 import type { CommandContext } from '../command-context.ts'
 import { countOf, formatCount, formatDuration } from '../human-text.ts'
 import type { Output } from '../output.ts'
 
 const VERIFICATION_FAILED_EXIT = 14
 
-export async function verifyLog(context: CommandContext, _args: readonly [], options: { readonly member?: string }): Promise<number> {
+export async function verifyLog(
+  context: CommandContext,
+  _args: readonly [],
+  options: { readonly member?: string }
+): Promise<number> {
   const params = options.member === undefined ? {} : { author: options.member }
   const report = await context.callWithProgress('verifying', 'log/verify', params)
   if (context.out.json) context.out.value(report)
@@ -21,7 +25,11 @@ export function printReport(out: Output, report: VerifyReport): void {
   const countWidth = Math.max(0, ...report.chains.map(({ events }) => formatCount(events).length))
   for (const chain of report.chains) {
     const head = ` ${chain.author.name.padEnd(nameWidth)}   ${formatCount(chain.events).padStart(countWidth)} events   `
-    out.line(chain.ok ? { text: '✓', style: 'green' } : { text: '✗', style: 'red' }, head, chain.ok ? soundText(chain) : (chain.message ?? 'does not verify'))
+    out.line(
+      chain.ok ? { text: '✓', style: 'green' } : { text: '✗', style: 'red' },
+      head,
+      chain.ok ? soundText(chain) : (chain.message ?? 'does not verify')
+    )
     if (!chain.ok) out.line(`  code ${chain.code ?? 'LOG_VERIFICATION_FAILED'}   keep the evidence: ${evidence(chain)}`)
   }
   const failed = report.chains.filter(({ ok }) => !ok).length
@@ -32,7 +40,10 @@ export function printReport(out: Output, report: VerifyReport): void {
 }
 
 function soundText(chain: ChainReport): string {
-  const facts = [chain.chains > 1 ? `${chain.chains} chains unbroken` : 'chain unbroken', chain.sealsValid ? 'seals valid' : 'seals not checked']
+  const facts = [
+    chain.chains > 1 ? `${chain.chains} chains unbroken` : 'chain unbroken',
+    chain.sealsValid ? 'seals valid' : 'seals not checked'
+  ]
   if (chain.erased > 0) facts.push(`${formatCount(chain.erased)} erased (signed)`)
   if (chain.pending > 0) facts.push(`${formatCount(chain.pending)} payloads pending`)
   return facts.join('   ')

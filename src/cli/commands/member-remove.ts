@@ -5,7 +5,11 @@ import type { CommandContext } from '../command-context.ts'
 import { shortId } from '../human-text.ts'
 import { confirmed } from '../secret-input.ts'
 
-export async function removeMember(context: CommandContext, [name]: readonly [string], options: { readonly yes?: true }): Promise<number> {
+export async function removeMember(
+  context: CommandContext,
+  [name]: readonly [string],
+  options: { readonly yes?: true }
+): Promise<number> {
   const member = await context.call('member/show', { member: name })
   const question = `Remove ${member.name} (${shortId(member.peerId)}) for good?`
   if (options.yes !== true && !(await confirmed(context, question))) throw new MeshError('CANCELLED', 'cancelled')

@@ -5,7 +5,10 @@ import type { CommandContext } from '../command-context.ts'
 
 const ROLES = ['observer', 'member', 'admin'] as const
 
-export async function changeRole(context: CommandContext, [member, wanted]: readonly [string, string]): Promise<number> {
+export async function changeRole(
+  context: CommandContext,
+  [member, wanted]: readonly [string, string]
+): Promise<number> {
   const role = ROLES.find((known) => known === wanted)
   if (role === undefined) throw new MeshError('USAGE', 'a role is observer, member or admin')
   const result = await context.call('member/role', { member, role })

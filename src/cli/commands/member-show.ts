@@ -12,7 +12,10 @@ export async function showMember(context: CommandContext, [name]: readonly [stri
     return 0
   }
   out.line({ text: member.name, style: 'bold' }, member.self ? '   this node' : '')
-  const admitted = member.admittedBy === null ? 'founder' : `by ${member.admittedBy.name}${member.admittedAt === null ? '' : `, ${formatTime(member.admittedAt)}`}`
+  const admitted =
+    member.admittedBy === null
+      ? 'founder'
+      : `by ${member.admittedBy.name}${member.admittedAt === null ? '' : `, ${formatTime(member.admittedAt)}`}`
   const rows: [string, string][] = [
     ['peer id', member.peerId],
     ['words', member.fingerprint],

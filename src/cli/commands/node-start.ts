@@ -1,8 +1,11 @@
 // pmesh node start: runs the node in this process until Ctrl-C, SIGTERM or pmesh node stop.
 
+import { MeshError } from '../../base/mesh-error.ts'
+import { checkHome } from '../../config/paths.ts'
+import type { NodeStatus } from '../../rpc/methods.ts'
+import { createRpcServer } from '../../rpc/rpc-server.ts'
 import type { CommandContext } from '../command-context.ts'
 import { countOf, formatCount, formatDuration, shortId, shortPath } from '../human-text.ts'
-import type { NodeStatus } from '../../node/node-api.ts'
 import type { Output } from '../output.ts'
 import { withPassphrase } from '../secret-input.ts'
 import { blockLines } from '../table.ts'
@@ -16,24 +19,45 @@ export interface NodeStartOptions {
   readonly recoverNow?: true
 }
 
-export async function startNodeCommand(context: CommandContext, _args: readonly [], options: NodeStartOptions): Promise<number> {
+export async function startNodeCommand(
+  context: CommandContext,
+  _args: readonly [],
+  options: NodeStartOptions
+): Promise<number> {
   const startedAt = performance.now()
   const { out } = context
+  const { mdns, ...given } = options
+  // Only what was said is a flag: the rest comes from config.toml.
+  const flags = { ...given, ...(mdns ? {} : { mdns }) }
   if (context.terminal.isRoot) {
-    out.warn({ text: '!', style: 'yellow' }, ' running as root: whoever takes over this process has the whole machine; use an account of its own')
+    out.warn(
+      { text: '!', style: 'yellow' },
+      ' running as root: whoever takes over this process has the whole machine; use an account of its own'
+    )
+  }
+  checkHome(context.paths)
+  if ((await context.clientIfRunning()) !== null) {
+    throw new MeshError('NODE_RUNNING', 'cannot start: a node runs on this home', { details: { socket: context.socket() } })
   }
   const { startNode } = await import('../../node/start-node.ts')
-  const socket = context.options.socket
   const node = await withPassphrase(context, (passphrase) =>
     startNode({
       home: context.paths,
-      flags: { ...options, ...(socket === undefined ? {} : { socket }) },
+      flags,
+      socket: context.socket(),
       ...(passphrase === undefined ? {} : { passphrase }),
       onEvent: (line) => {
         if (!out.json) out.note(line)
       }
     })
   )
+  const server = createRpcServer({ api: node.api, path: context.socket(), logger: node.logger })
+  try {
+    await server.start()
+  } catch (error) {
+    await node.stop()
+    throw error
+  }
   const stop = () => void node.stop()
   context.signal.addEventListener('abort', stop)
   if (context.signal.aborted) stop()
@@ -43,6 +67,7 @@ export async function startNodeCommand(context: CommandContext, _args: readonly 
     else printStarted(out, status, performance.now() - startedAt, context.userHome)
   }
   await node.done
+  await server.stop()
   context.signal.removeEventListener('abort', stop)
   if (!out.json) out.remark('stopped')
   return 0
@@ -62,10 +87,14 @@ export function printStarted(out: Output, status: NodeStatus, elapsedMs: number,
     ['mesh', `${mesh.name} (${countOf(mesh.members, 'member')})`],
     ['listening', places.join(' · ')],
     ['socket', shortPath(status.socket, userHome)],
-    ['log', `${formatCount(log.events)} events, verified in ${formatDuration(log.openedInMs)}`]
+    ['log', `${formatCount(log.events)} events, opened in ${formatDuration(log.openedInMs)}`]
   ]
   for (const line of blockLines(rows.map(([key, value]) => [key.padEnd(10), value]))) out.line(...line)
-  if (status.state !== 'ready') out.line({ text: `! ${status.state.replaceAll('-', ' ')}${status.stateDetail === '' ? '' : `: ${status.stateDetail}`}`, style: 'yellow' })
+  if (status.state !== 'ready')
+    out.line({
+      text: `! ${status.state.replaceAll('-', ' ')}${status.stateDetail === '' ? '' : `: ${status.stateDetail}`}`,
+      style: 'yellow'
+    })
   const ready = status.state === 'ready' ? 'ready' : 'up'
   out.line(`${ready} in ${formatDuration(elapsedMs)} — Ctrl-C to stop`)
   const next = mesh.members > 1 ? 'pmesh status' : 'pmesh invite create'

@@ -12,7 +12,8 @@ export async function waitForNode(context: CommandContext): Promise<number> {
   const deadline = performance.now() + timeoutMs
   let client = await context.clientIfRunning()
   while (client === null) {
-    if (performance.now() > deadline) throw new MeshError('NODE_NOT_RUNNING', `the node did not start within ${timeoutMs} ms`)
+    if (performance.now() > deadline)
+      throw new MeshError('NODE_NOT_RUNNING', `the node did not start within ${timeoutMs} ms`)
     await delay(RETRY_MS, undefined, { signal: context.signal })
     client = await context.clientIfRunning()
   }

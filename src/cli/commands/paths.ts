@@ -19,6 +19,11 @@ export async function showPaths(context: CommandContext): Promise<number> {
     ['log', paths.logFile]
   ]
   if (out.json) out.value(Object.fromEntries(rows))
-  else for (const row of blockLines(rows.map(([key, path]) => [key, shortPath(path, context.userHome)]), '')) out.line(...row)
+  else
+    for (const row of blockLines(
+      rows.map(([key, path]) => [key, shortPath(path, context.userHome)]),
+      ''
+    ))
+      out.line(...row)
   return 0
 }

@@ -7,7 +7,10 @@ import type { CommandContext } from '../command-context.ts'
 export async function callRpc(context: CommandContext, [method, json]: readonly [string, string?]): Promise<number> {
   const params = readParams(json === '-' ? await readStdin(context) : (json ?? '{}'))
   const client = await context.client()
-  const result = await client.callByName(method, params, { signal: context.signal, timeoutMs: context.options.timeoutMs })
+  const result = await client.callByName(method, params, {
+    signal: context.signal,
+    timeoutMs: context.options.timeoutMs
+  })
   if (context.out.json || !context.out.onTerminal) context.out.value(result)
   else for (const line of JSON.stringify(result, null, 2).split('\n')) context.out.line(line)
   return 0
@@ -17,7 +20,10 @@ function readParams(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch (error) {
-    throw new MeshError('USAGE', 'the params are not JSON', { hint: "pmesh rpc log/query '{\"limit\": 5}'", cause: error })
+    throw new MeshError('USAGE', 'the params are not JSON', {
+      hint: 'pmesh rpc log/query \'{"limit": 5}\'',
+      cause: error
+    })
   }
 }
 

@@ -1,6 +1,6 @@
 // pmesh status: one row per member, self first; health with facts and a command at the end.
 
-import type { MemberStatus, NodeStatus } from '../../node/node-api.ts'
+import type { MemberStatus, NodeStatus } from '../../rpc/methods.ts'
 import type { CommandContext } from '../command-context.ts'
 import { formatAgo, formatCount, formatDuration, hostOf, shortId } from '../human-text.ts'
 import type { Output, Piece } from '../output.ts'
@@ -29,7 +29,10 @@ export function printStatus(out: Output, status: NodeStatus, nowMs: number): voi
   if (status.health.length > 0) out.line()
   const width = Math.max(0, ...status.health.map(({ text }) => text.length))
   for (const { level, text, hint } of status.health) {
-    out.line({ text: level === 'error' ? '✗' : '!', style: level === 'error' ? 'red' : 'yellow' }, ` ${hint === '' ? text : `${text.padEnd(width)}     ${hint}`}`)
+    out.line(
+      { text: level === 'error' ? '✗' : '!', style: level === 'error' ? 'red' : 'yellow' },
+      ` ${hint === '' ? text : `${text.padEnd(width)}     ${hint}`}`
+    )
   }
 }
 
@@ -68,6 +71,7 @@ function linkText(member: MemberStatus, members: readonly MemberStatus[]): strin
   const rtt = member.rttMs === null ? '' : ` ${Math.round(member.rttMs)} ms`
   if (!member.relayed) return `direct ${hostOf(member.address)}${rtt}${trouble}`
   const relayId = /\/p2p\/([^/]+)\/p2p-circuit/.exec(member.address)?.[1]
-  const relay = members.find((other) => other.peerId === relayId)?.name ?? (relayId === undefined ? '' : shortId(relayId))
+  const relay =
+    members.find((other) => other.peerId === relayId)?.name ?? (relayId === undefined ? '' : shortId(relayId))
   return `relay${relay === '' ? '' : ` via ${relay}`}${rtt}${trouble}`
 }

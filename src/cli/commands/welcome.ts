@@ -20,7 +20,11 @@ export async function welcome(context: CommandContext): Promise<number> {
   }
   context.out.line(`There is no node in ${home} yet.`)
   context.out.line('next: ', { text: 'pmesh node start', style: 'bold' }, '        founds a mesh of your own')
-  context.out.line('      ', { text: "pmesh join '…'", style: 'bold' }, '          enters a mesh that somebody invited you to')
+  context.out.line(
+    '      ',
+    { text: "pmesh join '…'", style: 'bold' },
+    '          enters a mesh that somebody invited you to'
+  )
   context.out.line('      ', { text: 'pmesh demo', style: 'bold' }, '              shows three nodes on this machine')
   return 0
 }

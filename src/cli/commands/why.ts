@@ -22,7 +22,11 @@ export async function explainWhy(context: CommandContext, [member]: readonly [st
   for (const [index, { member: ref, steps }] of report.items.entries()) {
     if (index > 0) out.line()
     out.line({ text: ref.name, style: 'bold' }, `   ${shortId(ref.peerId)}`)
-    const rows = steps.map(({ question, ok, answer, hint }) => [MARKS[String(ok)] ?? '?', question, hint === '' ? answer : `${answer}   ${hint}`])
+    const rows = steps.map(({ question, ok, answer, hint }) => [
+      MARKS[String(ok)] ?? '?',
+      question,
+      hint === '' ? answer : `${answer}   ${hint}`
+    ])
     for (const line of tableLines([{}, {}, {}], rows)) out.line('  ', ...line)
   }
   return 0

@@ -1,0 +1,355 @@
+// The composition root: one node, top to bottom. Every part is made here with what it needs; `start` brings them up in this order and `stop`
+// takes them down in the reverse, by hand.
+
+import { createHash, createHmac } from 'node:crypto'
+import { existsSync, mkdirSync } from 'node:fs'
+import { equalBytes, toHex } from '../base/bytes.ts'
+import { systemClock, systemRandom } from '../base/clock.ts'
+import { LIMITS } from '../base/limits.ts'
+import type { Logger } from '../base/logger.ts'
+import { messageOf } from '../base/mesh-error.ts'
+import type { ConfigValues } from '../config/config-schema.ts'
+import type { HomePaths } from '../config/paths.ts'
+import { VERSION } from '../config/version.ts'
+import { certificateId, encodeCertificate } from '../identity/certificate.ts'
+import type { Identity } from '../identity/identity-store.ts'
+import type { MeshFile } from '../identity/mesh-file.ts'
+import { type Instance, makeInstance } from '../log/beacon.ts'
+import { encodeControl } from '../log/control-records.ts'
+import { EventLog } from '../log/event-log.ts'
+import type { EventStore } from '../log/event-store.ts'
+import type { Head, PublicKeyHex } from '../log/statement.ts'
+import { tryKeyOfAddress } from '../network/addresses.ts'
+import { createMeshNetwork } from '../network/mesh-network.ts'
+import type { MeshNetwork, NetworkHandlers } from '../network/network-contract.ts'
+import { encodePeerRequest, encodePeerResponse, tryDecodePeerRequest, tryDecodePeerResponse } from '../network/wire/rpc-codec.ts'
+import type { ReplicationState } from '../replication/contract.ts'
+import { openLevelStore } from '../store/open-level-store.ts'
+import { markerFits, OwnMarkerWriter, readMarker, storePlace } from '../store/own-marker.ts'
+import { chainOpened } from './found-mesh.ts'
+import { InviteBook } from './invite-book.ts'
+import { MemberDirectory } from './member-directory.ts'
+import { MemberGate } from './member-gate.ts'
+import { ReplicationShell } from './replication-shell.ts'
+
+export interface NodeInit {
+  readonly paths: HomePaths
+  readonly identity: Identity
+  readonly mesh: MeshFile
+  readonly config: ConfigValues
+  /** Multiaddrs of members to dial first, beside the configured ones. */
+  readonly bootstrap: readonly string[]
+  readonly psk?: Uint8Array
+  /** Many nodes on one machine: no inbound rate limits, shorter grace times. */
+  readonly crowded?: boolean
+  readonly logger: Logger
+}
+
+const OPENED_RETRY_MS = 2_000
+const ADDRESSES_EVERY_MS = 300_000
+const MACHINE_NAME_MAX = 64
+
+/** A node that is open but not started. */
+export async function createNode(init: NodeInit): Promise<MeshNode> {
+  const { paths, identity, mesh, logger } = init
+  const { key } = identity
+  const startedMs = systemClock.now()
+  const openedAt = systemClock.monotonic()
+  mkdirSync(paths.store, { recursive: true, mode: 0o700 })
+  const store = await openLevelStore({ folder: paths.store, backups: paths.backups, expectedMesh: mesh.meshId, logger })
+  try {
+    const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms).unref())
+    const log = await EventLog.open({ store, preimage: mesh.preimage, key, clock: systemClock, random: systemRandom, logger, pause })
+    const place = storePlace(paths.store)
+    const marker = existsSync(paths.marker) ? readMarker(paths.marker, logger) : null
+    const fits = marker !== null && markerFits(marker, place) && holdsHead(log, marker.head) && !log.damaged.some((chain) => chain.startsWith(key.publicKeyHex))
+    const directory = await MemberDirectory.open(store, log.mesh, key, systemClock, { name: init.config.node.name || hostName(), version: VERSION })
+    const invites = await InviteBook.open(log, key, systemClock, systemRandom)
+    return new MeshNode(init, {
+      store,
+      log,
+      directory,
+      invites,
+      markerWriter: new OwnMarkerWriter({ path: paths.marker, place, logger }),
+      markerHead: marker?.head ?? null,
+      markerFits: fits,
+      instance: makeInstance(startedMs, systemRandom.bytes(8)),
+      startedMs,
+      openedInMs: systemClock.monotonic() - openedAt
+    })
+  } catch (error) {
+    await store.close()
+    throw error
+  }
+}
+
+/** The store is not below the head that the marker names. */
+function holdsHead(log: EventLog, head: Head): boolean {
+  const tip = log.chains.get(head.key)?.tips[0]
+  return tip !== undefined && (tip.lastSeq > head.lastSeq || equalBytes(tip.link, head.link))
+}
+
+function hostName(): string {
+  return (process.env['HOSTNAME'] ?? '').slice(0, MACHINE_NAME_MAX)
+}
+
+interface NodeParts {
+  readonly store: EventStore
+  readonly log: EventLog
+  readonly directory: MemberDirectory
+  readonly invites: InviteBook
+  readonly markerWriter: OwnMarkerWriter
+  readonly markerHead: Head | null
+  readonly markerFits: boolean
+  readonly instance: Instance
+  readonly startedMs: number
+  readonly openedInMs: number
+}
+
+export class MeshNode {
+  readonly init: NodeInit
+  readonly log: EventLog
+  readonly directory: MemberDirectory
+  readonly invites: InviteBook
+  readonly gate: MemberGate
+  readonly network: MeshNetwork
+  readonly shell: ReplicationShell
+  readonly startedMs: number
+  readonly openedInMs: number
+  readonly #parts: NodeParts
+  readonly #unlisten: (() => void)[] = []
+  readonly #timers: NodeJS.Timeout[] = []
+  readonly #watchers = new Set<() => void>()
+  #opening: Promise<void> | null = null
+  #stopped = false
+
+  constructor(init: NodeInit, parts: NodeParts) {
+    const { log, directory, invites, instance, markerFits: fits, markerHead } = parts
+    const { logger } = init
+    const { key } = init.identity
+    this.init = init
+    this.#parts = parts
+    this.log = log
+    this.directory = directory
+    this.invites = invites
+    this.startedMs = parts.startedMs
+    this.openedInMs = parts.openedInMs
+    this.gate = new MemberGate({
+      log,
+      key,
+      mesh: init.mesh,
+      instance,
+      clock: systemClock,
+      random: systemRandom,
+      logger,
+      invites,
+      directory,
+      network: () => this.network
+    })
+    this.shell = new ReplicationShell({
+      log,
+      network: () => this.network,
+      key,
+      instance,
+      clock: systemClock,
+      random: systemRandom,
+      logger,
+      markerFits: fits,
+      markerHead,
+      stateChanged: (state) => this.#stateChanged(state)
+    })
+    this.network = createMeshNetwork(networkOptions(init, log.mesh), this.#handlers(), { clock: systemClock, random: systemRandom, logger })
+  }
+
+  async start(): Promise<void> {
+    const { log, directory, init } = this
+    this.network.setAdmitted(this.gate.admitted())
+    for (const member of log.view.members.values()) {
+      const record = directory.get(member.key)
+      if (member.key !== log.self && member.removal === null && record !== null) this.network.setMember(member.key, record.main)
+    }
+    for (const address of [...init.bootstrap, ...init.mesh.bootstrap]) this.#bootstrap(address)
+    this.#unlisten.push(log.onCommit((commit) => this.#committed(commit)))
+    await this.network.start()
+    const { main, door } = this.network.addresses()
+    directory.setOwn([...init.config.network.announce, ...main], door)
+    this.shell.start()
+    this.#timers.push(setInterval(() => this.#exchangeAddresses(), ADDRESSES_EVERY_MS).unref())
+  }
+
+  /** Ends everything in the reverse order of `start`; what was acknowledged is on the disk already. */
+  async stop(): Promise<void> {
+    if (this.#stopped) return
+    this.#stopped = true
+    for (const timer of this.#timers) clearInterval(timer)
+    this.shell.stop()
+    await this.network.stop()
+    for (const unlisten of this.#unlisten) unlisten()
+    await this.log.close()
+    await this.#parts.markerWriter.stop()
+    await this.#parts.store.close()
+  }
+
+  get state(): ReplicationState | null {
+    return this.shell.state
+  }
+
+  /** Called after each change of the replication state. */
+  onState(watcher: () => void): () => void {
+    this.#watchers.add(watcher)
+    return () => this.#watchers.delete(watcher)
+  }
+
+  #handlers(): NetworkHandlers {
+    const { gate, shell, log } = this
+    const { logger } = this.init
+    return {
+      hello: (peer) => gate.hello(peer),
+      checkHello: (peer, hello) => gate.checkHello(peer, hello),
+      peerUp: (peer) => this.#peerUp(peer),
+      peerDown: (peer) => {
+        this.directory.seen(peer)
+        shell.step({ kind: 'peer-down', peer })
+      },
+      message: (peer, message) => shell.message(peer, message),
+      writable: (peer) => shell.step({ kind: 'writable', peer, writable: true }),
+      gossip: (peer, data) => shell.gossip(peer, data),
+      request: (peer, body) => this.#request(peer, body),
+      door: (peer, protocol, exchange) => gate.door(peer, protocol, exchange),
+      discovered: (peer, addresses) => {
+        if (log.view.members.get(peer)?.removal === null) this.network.setMember(peer, addresses)
+      },
+      refused: (peer) => {
+        gate.showCertificates(peer).catch((error: unknown) => logger.warn('admit failed', { peer, message: messageOf(error) }))
+      }
+    }
+  }
+
+  #bootstrap(address: string): void {
+    const key = tryKeyOfAddress(address)
+    if (key !== null && key !== this.log.self) this.network.setMember(key, [address])
+  }
+
+  #peerUp(peer: PublicKeyHex): void {
+    const hello = this.gate.helloOf(peer)
+    if (hello === null) return
+    this.directory.seen(peer)
+    this.shell.step({ kind: 'peer-up', peer, key: peer, instance: hello.instance, timeMs: hello.timeMs })
+    this.#askAddresses(peer)
+  }
+
+  #committed(commit: { readonly view: unknown; readonly stored: readonly { readonly own: boolean; readonly head: Head }[] }): void {
+    for (const { own, head } of commit.stored) if (own) this.#parts.markerWriter.note(head)
+    if (commit.view === null) return
+    const admitted = this.gate.admitted()
+    this.network.setAdmitted(admitted)
+    for (const member of this.log.view.members.values()) {
+      if (member.removal !== null) this.network.removeMember(member.key)
+      else this.#follow(member.key)
+    }
+    this.#openChain()
+  }
+
+  /** Keeps a member connected once an address of it is known. */
+  #follow(key: PublicKeyHex): void {
+    const record = this.directory.get(key)
+    if (key !== this.log.self && record !== null && record.main.length > 0) this.network.setMember(key, record.main)
+  }
+
+  #stateChanged(state: ReplicationState): void {
+    this.log.setWriteMode(state.phase === 'ready' ? 'open' : state.phase === 'recovering' ? 'held' : 'IDENTITY_IN_USE_TWICE')
+    if (state.phase === 'ready') this.#openChain()
+    for (const watcher of this.#watchers) watcher()
+  }
+
+  /** The first own append: `chain-opened`, and `mesh-founded` of a founder whose store was lost before anybody saw it (PROTOCOL §5, §9). */
+  #openChain(): void {
+    const { log } = this
+    if (this.state?.phase !== 'ready' || this.#opening !== null || log.ownChain().tips.length > 0) return
+    const { mesh, identity } = this.init
+    const last = mesh.path.at(-1)
+    const certificate = last === undefined ? mesh.meshId : certificateId(encodeCertificate(last))
+    const drafts = [{ type: 'chain-opened', payload: chainOpened(certificate, this.#parts.instance) }]
+    if (equalBytes(mesh.preimage.founder, identity.key.publicKey)) {
+      drafts.push({ type: 'mesh-founded', payload: encodeControl({ type: 'mesh-founded', preimage: mesh.preimage }) })
+    }
+    this.#opening = log.append(drafts).then(
+      () => undefined,
+      (error: unknown) => {
+        this.init.logger.warn('the own chain could not be opened', { message: messageOf(error) })
+        this.#timers.push(setTimeout(() => this.#openChain(), OPENED_RETRY_MS).unref())
+      }
+    )
+    this.#opening.finally(() => {
+      this.#opening = null
+    })
+  }
+
+  #exchangeAddresses(): void {
+    for (const { peer } of this.network.peers()) this.#askAddresses(peer)
+  }
+
+  /** Swaps signed address records with a member: ours for theirs. */
+  #askAddresses(peer: PublicKeyHex): void {
+    const body = encodePeerRequest({ method: 'address/exchange', params: this.#addressBody() })
+    this.network
+      .request(peer, body)
+      .then(async (bytes) => {
+        const response = tryDecodePeerResponse(bytes)
+        if (response !== null && 'result' in response) await this.#learn(response.result)
+      })
+      .catch((error: unknown) => this.init.logger.debug('addresses were not exchanged', { peer, message: messageOf(error) }))
+  }
+
+  #addressBody(): Buffer {
+    const records: string[] = []
+    let bytes = 0
+    for (const record of this.directory.encoded()) {
+      bytes += record.length * 2 + 3
+      if (bytes > LIMITS.addressBookBytesMax) break
+      records.push(toHex(record))
+    }
+    return Buffer.from(JSON.stringify(records))
+  }
+
+  async #learn(body: Uint8Array): Promise<void> {
+    const value: unknown = JSON.parse(Buffer.from(body).toString('utf8'))
+    if (!Array.isArray(value)) return
+    const records = value.filter((text): text is string => typeof text === 'string').map((text) => Buffer.from(text, 'hex'))
+    const news = await this.directory.learn(records)
+    for (const key of news) if (this.log.view.members.get(key)?.removal === null) this.#follow(key)
+  }
+
+  async #request(peer: PublicKeyHex, body: Uint8Array): Promise<Uint8Array> {
+    const request = tryDecodePeerRequest(body)
+    if (request?.method !== 'address/exchange') {
+      this.network.penalise(peer, 10, 'an unknown request')
+      return encodePeerResponse({ error: 'RPC_METHOD_UNKNOWN' })
+    }
+    await this.#learn(request.params)
+    return encodePeerResponse({ result: this.#addressBody() })
+  }
+}
+
+function networkOptions(init: NodeInit, mesh: Uint8Array) {
+  const { network } = init.config
+  const psk = init.psk ?? init.mesh.psk
+  const topic = createHmac('sha256', init.mesh.meshSecret).update('pmesh topic 1').update(mesh).digest('hex')
+  return {
+    seed: init.identity.key.seed,
+    listen: network.listen,
+    door: network.door,
+    announce: [],
+    bootstrap: [],
+    topic,
+    mdns: network.mdns,
+    mdnsServiceTag: `_pmesh-${createHash('sha256').update(init.mesh.meshSecret).update('mdns').digest('hex').slice(0, 16)}._udp.local`,
+    websocket: network.websocket,
+    relayServer: network.relay.server,
+    relayClient: network.relay.client,
+    holePunching: network.hole_punching,
+    membersMax: LIMITS.membersMax,
+    ...(psk === undefined ? {} : { psk }),
+    ...(init.crowded === undefined ? {} : { test: init.crowded })
+  }
+}

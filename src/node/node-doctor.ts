@@ -1,0 +1,64 @@
+// What a running node can find out about its own health. Each line that is not ok names the command that mends it.
+
+import { statfsSync } from 'node:fs'
+import { messageOf } from '../base/mesh-error.ts'
+import type { MeshNode } from './create-node.ts'
+import type { DoctorLine } from './node-api.ts'
+import { memberStatuses, viewOf } from './node-status.ts'
+
+const FREE_BYTES_LOW = 1024 * 1024 * 1024
+
+export function diagnoseNode(node: MeshNode): DoctorLine[] {
+  return [...storeLines(node), ...networkLines(node), ...memberLines(node)]
+}
+
+function storeLines(node: MeshNode): DoctorLine[] {
+  const { log, init } = node
+  const lines: DoctorLine[] = []
+  if (log.failure === null) lines.push({ section: 'store', level: 'ok', text: 'writes reach the disk', hint: '' })
+  else lines.push({ section: 'store', level: 'error', text: `writes fail: ${log.failure}`, hint: `pmesh help ${log.failure}` })
+  if (log.damaged.length > 0) lines.push({ section: 'store', level: 'warn', text: `${log.damaged.length} chains were reset to their last whole append and heal from members`, hint: 'pmesh log verify' })
+  try {
+    const { bavail, bsize } = statfsSync(init.paths.store)
+    const free = bavail * bsize
+    const text = `${(free / 1e9).toFixed(1)} GB free`
+    if (free < FREE_BYTES_LOW) lines.push({ section: 'store', level: 'warn', text: `only ${text}`, hint: 'free some disk space' })
+    else lines.push({ section: 'store', level: 'ok', text, hint: '' })
+  } catch (error) {
+    lines.push({ section: 'store', level: 'warn', text: `free disk space is unknown: ${messageOf(error)}`, hint: 'df' })
+  }
+  return lines
+}
+
+function networkLines(node: MeshNode): DoctorLine[] {
+  const { main, door } = node.network.addresses()
+  const members = [...node.log.view.members.values()].filter((member) => member.removal === null).length
+  const connected = node.network.peers().length
+  const lines: DoctorLine[] = [
+    main.length > 0
+      ? { section: 'network', level: 'ok', text: `main host listens on ${main.length} addresses`, hint: '' }
+      : { section: 'network', level: 'warn', text: 'the main host listens nowhere: this node can only dial', hint: 'pmesh config set network.listen' },
+    door.length > 0
+      ? { section: 'network', level: 'ok', text: `door listens on ${door.length} addresses`, hint: '' }
+      : { section: 'network', level: 'warn', text: 'no door: nobody can join through this node', hint: 'pmesh config set network.door' }
+  ]
+  if (members > 1) {
+    if (connected > 0) lines.push({ section: 'network', level: 'ok', text: `${connected} of ${members - 1} other members are connected`, hint: '' })
+    else lines.push({ section: 'network', level: 'error', text: 'no other member is connected', hint: 'pmesh why' })
+  }
+  return lines
+}
+
+function memberLines(node: MeshNode): DoctorLine[] {
+  const lines: DoctorLine[] = []
+  for (const member of memberStatuses(viewOf(node))) {
+    if (member.removed) continue
+    if (member.chain === 'forked' || member.chain === 'contradicted') lines.push({ section: 'members', level: 'error', text: `${member.name}: ${member.chain}`, hint: `pmesh why ${member.name}` })
+    else if (member.behind > 0) lines.push({ section: 'members', level: 'warn', text: `${member.name}: ${member.behind} events behind`, hint: `pmesh why ${member.name}` })
+  }
+  for (const [key, farMs] of node.log.farFuture) {
+    lines.push({ section: 'members', level: 'warn', text: `${node.directory.ref(key).name}: clock ${Math.round(farMs / 1000)} s ahead`, hint: 'set its clock by NTP' })
+  }
+  if (lines.length === 0) lines.push({ section: 'members', level: 'ok', text: 'every member’s log is here as far as it is known', hint: '' })
+  return lines
+}

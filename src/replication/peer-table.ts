@@ -1,0 +1,60 @@
+// Peers of the machine: how their records begin, what others may see of them, and what their messages cost.
+
+import { LIMITS } from '../base/limits.ts'
+import type { Input, PeerStatus, SyncMessage } from './contract.ts'
+import type { PeerRecord } from './core.ts'
+
+/** A peer whose stream has just come up. */
+export function newPeer(nowMs: number, input: Input & { readonly kind: 'peer-up' }): PeerRecord {
+  const window = LIMITS.framesOpenMax * LIMITS.frameBytesMax
+  return {
+    peer: input.peer,
+    key: input.key,
+    instance: input.instance,
+    writable: true,
+    sendCredit: window,
+    receiveCredit: window,
+    claims: new Map(),
+    frontierRound: 0,
+    answered: false,
+    toldAnswered: false,
+    inSync: false,
+    ownHeadChecks: 0,
+    digestSentMs: Number.NEGATIVE_INFINITY,
+    frontierSentMs: Number.NEGATIVE_INFINITY,
+    frontierDue: false,
+    digestDueMs: nowMs,
+    fetches: 0,
+    lastFrameMs: Number.NEGATIVE_INFINITY,
+    closedFetches: new Set(),
+    proofs: new Map(),
+    beaconDue: true,
+    faults: 0,
+    lastFault: null,
+    budget: LIMITS.peerMessagesBurst,
+    budgetAtMs: nowMs,
+    gone: false
+  }
+}
+
+export function peerStatus(peer: PeerRecord): PeerStatus {
+  const lastFrontierMs = Number.isFinite(peer.digestSentMs) ? peer.digestSentMs : null
+  const { key, inSync, answered, fetches, faults, lastFault } = peer
+  return { peer: peer.peer, key, inSync, answered, lastFrontierMs, fetches, faults, lastFault }
+}
+
+/** Messages that make the log verify or read cost more. */
+export function costOf(message: SyncMessage): number {
+  switch (message.kind) {
+    case 'frontier':
+      return 8
+    case 'proofs':
+      return 2 * message.proofs.length
+    case 'beacon':
+    case 'fetch':
+    case 'probe':
+      return 4
+    default:
+      return 1
+  }
+}
