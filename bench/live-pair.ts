@@ -2,11 +2,6 @@
 
 import { fork } from 'node:child_process'
 
-export interface Progress {
-  /** How far the reader is, in the writer's own count. */
-  readonly seen: number
-}
-
 export interface PairResult {
   /** What the reader got, in the writer's count, from go to the last. */
   readonly count: number
@@ -35,19 +30,17 @@ export async function runPair(program: string, folder: string, ms: number): Prom
     const { address, seen: first } = await said(writer, (message) => message.address !== undefined)
     const reader = start(['read', folder, String(address), String(first)])
     await said(reader, (message) => message.ready !== undefined)
-    reader.on('message', (message: Message) => writer.connected && writer.send(message))
-    const began = performance.now()
-    const published = said(writer, (message) => message.last !== undefined)
-    let seen = 0
-    const ended = said(reader, (message) => {
-      seen = Number(message.seen ?? seen)
-      return last !== null && seen >= last
+    let latest: Message = { seen: first }
+    reader.on('message', (message: Message) => {
+      latest = message
+      if (writer.connected) writer.send(message)
     })
-    let last: number | null = null
+    const began = performance.now()
     writer.send({ go: ms })
-    last = Number((await published).last)
-    const end = seen >= last ? {} : await ended
-    return { count: last - Number(first), seconds: (performance.now() - began) / 1000, reader: end as Record<string, number> }
+    const last = Number((await said(writer, (message) => message.last !== undefined)).last)
+    if (Number(latest.seen) < last) latest = await said(reader, (message) => Number(message.seen) >= last)
+    const seconds = (performance.now() - began) / 1000
+    return { count: last - Number(first), seconds, reader: latest as Record<string, number> }
   } finally {
     for (const child of children) child.kill()
   }
@@ -66,22 +59,26 @@ function said(child: ReturnType<typeof fork>, wanted: (message: Message) => bool
 }
 
 /** The writer's side: waits for go, calls `publish` while fewer than `window` are under way, says how far it came. */
-export async function publishFor(publish: () => Promise<number>, published: () => number, window: number): Promise<void> {
+export async function publishFor(
+  publish: () => Promise<number>,
+  published: () => number,
+  window: number
+): Promise<void> {
   const { promise: go, resolve } = Promise.withResolvers<number>()
-  let seen = 0
+  let seen = published()
+  let progressed = Promise.withResolvers<void>()
   process.on('message', (message: Message) => {
     if (message.go !== undefined) resolve(Number(message.go))
-    if (message.seen !== undefined) seen = Number(message.seen)
+    if (message.seen === undefined) return
+    seen = Math.max(seen, Number(message.seen))
+    progressed.resolve()
+    progressed = Promise.withResolvers()
   })
   const ms = await go
-  seen = Math.max(seen, published())
   const start = performance.now()
-  let last = 0
+  let last = seen
   while (performance.now() - start < ms) {
-    while (published() - seen >= window) {
-      if (performance.now() - start > MS_MAX) throw new Error('the reader stalls')
-      await new Promise((next) => setImmediate(next))
-    }
+    while (published() - seen >= window) await progressed.promise
     last = await publish()
   }
   process.send?.({ last })

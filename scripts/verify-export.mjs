@@ -1,260 +1,200 @@
 #!/usr/bin/env node
-// Verifies exports of a pmesh log, from docs/protocol.md alone and without pmesh: node verify-export.mjs [--json] FILE [FILE…]
-// Exit 0: every file is verified and, of several, all hold the same chains. 14: not so. 2: usage. One line in memory at a time.
-import { createHash, createPublicKey, hash, verify } from 'node:crypto'
+// Verifies exports of a pmesh log, written from docs/protocol.md alone: node verify-export.mjs [--json] FILE [FILE…]
+// Exit 0: every file is verified and, of several, all hold the same chains. 14: not so. 2: usage.
+import { createHash, hash, verify } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 
-const [ZEROS, APPEND_BYTES_MAX, LINE_MAX] = ['0'.repeat(64), 196_608, 8_388_608]
-const KINDS = ['format', 'append', 'fork', 'witness', 'end']
-const NOT_CHECKED = `roles and rights, so whether an event has effect; cuts of removed members; what an erasure covers and
-  who ordered it; clocks; JSON rules of payloads; authors and events that no line of the file names`
-const demand = (holds, code, message, verdict = 'tampered') => {
-  if (!holds) throw Object.assign(new Error(message), { verdict, fault: code })
+const NOT_CHECKED = 'roles, rights, cuts (what has effect); who may erase what; clocks; JSON rules; what no line names'
+const [ZEROS, KINDS] = ['0'.repeat(64), ['format', 'append', 'fork', 'witness', 'end']]
+const demand = (holds, fault, verdict = 'tampered') => {
+  if (!holds) throw Object.assign(new Error(fault), { verdict })
 }
 const tagged = (name, bytes) => Buffer.concat([Buffer.from(`pmesh/${name}/1\0`), bytes])
 const sha256 = (name, bytes) => hash('sha256', tagged(name, bytes))
 const isHex = (text, bytes) => text?.length === bytes * 2 && /^[0-9a-f]*$/.test(text)
 const integer = (bytes, value) => value.toString(16).padStart(bytes * 2, '0')
 const placeOf = ({ author, chain, epoch }) => author + integer(4, chain) + integer(4, epoch)
-const keyOf = (author) => ({
-  key: Buffer.from(`302a300506032b6570032100${author}`, 'hex'),
-  format: 'der',
-  type: 'spki'
-})
-const signed = (name, author, bytes, seal) => verify(null, tagged(name, bytes), createPublicKey(keyOf(author)), seal)
-
-function fieldsOf(text) {
+const spki = (key) => ({ key: Buffer.from(`302a300506032b6570032100${key}`, 'hex'), format: 'der', type: 'spki' })
+const signed = (name, author, bytes, seal) => verify(null, tagged(name, bytes), spki(author), seal)
+const fieldsOf = (text) => {
   try {
     return JSON.parse(text) ?? {}
   } catch {
     return {} // a payload that is not JSON has no effect
   }
 }
-
 async function* linesOf(path) {
   let rest = ''
   for await (const chunk of createReadStream(path, 'utf8')) {
     const lines = (rest + chunk).split('\n')
     rest = lines.pop()
-    demand(rest.length <= LINE_MAX, 'EXPORT_INVALID', 'the line is too long')
+    demand(rest.length <= 8_388_608, 'EXPORT_INVALID the line is too long')
     yield* lines
   }
-  demand(rest === '', 'EXPORT_INVALID', 'the last line is cut off', 'incomplete')
+  demand(rest === '', 'EXPORT_INVALID the last line is cut off', 'incomplete')
 }
-
-/** Statement ‖ seal in hex → its fields and link. `place`: author ‖ chain ‖ epoch, the chain key. */
+// Statement ‖ seal in hex → its fields and link. `place`: author ‖ chain ‖ epoch, the chain key.
 function headOf(text, mesh) {
-  demand(isHex(text, 212), 'EXPORT_INVALID', 'a head is not 212 bytes of hex')
-  demand(text.startsWith(mesh), 'STORE_FOREIGN', 'a head of another mesh')
+  demand(isHex(text, 212), 'EXPORT_INVALID a head is not 212 bytes of hex')
+  demand(text.startsWith(mesh), 'STORE_FOREIGN a head of another mesh')
   const [bytes, place] = [Buffer.from(text, 'hex'), text.slice(64, 144)]
   const [epoch, firstSeq, count] = [bytes.readUInt32BE(68), Number(bytes.readBigUInt64BE(72)), bytes.readUInt32BE(80)]
   const lastSeq = firstSeq + count - 1
-  const ranges = firstSeq > 0 && count > 0 && count <= 1024 && epoch > 0 && Number.isSafeInteger(lastSeq)
-  demand(ranges, 'EXPORT_INVALID', 'a number of a head is out of range')
+  demand(Math.min(firstSeq, count, epoch) > 0 && count <= 1024 && lastSeq < 2 ** 53, 'EXPORT_INVALID range of a head')
   const sealed = signed('seal', place.slice(0, 64), bytes.subarray(0, 148), bytes.subarray(148))
   return { place, epoch, firstSeq, count, lastSeq, link: sha256('link', bytes), sealed }
 }
 const headOfAppend = ({ firstSeq, count, prev, lastId, seal, ...place }, mesh) =>
   headOf(mesh + placeOf(place) + integer(8, firstSeq) + integer(4, count) + prev + lastId + seal, mesh)
-
-function checkEvent(event, place, seq, prev) {
-  const [bytes, text] = [Buffer.from(event.header, 'hex'), (from, to) => bytes.toString('hex', from, to)]
+function checkEvent({ header, erased, salt, text: utf8, payload: hex }, place, seq, prev) {
+  const [bytes, text] = [Buffer.from(header, 'hex'), (from, to) => bytes.toString('hex', from, to)]
   const [flags, length, type] = [bytes[1], bytes.readUInt32BE(139), bytes.toString('latin1', 176)]
-  demand(bytes[0] === 1 && flags < 2 && bytes[2] < 2, 'EXPORT_INVALID', `event ${seq}: newer format`, 'unknown')
+  demand(bytes[0] === 1 && flags < 2 && bytes[2] < 2, `EXPORT_INVALID event ${seq}: newer format`, 'unknown')
   const words = type.length === bytes[175] && /^(?=.{1,64}$)[a-z][a-z0-9]*(-[a-z0-9]+)*$/.test(type)
-  const lengths = isHex(event.header, bytes.length) && length <= 65_536 && (flags === 0 || length % 32 === 0)
-  demand(words && lengths, 'EXPORT_INVALID', `event ${seq}: layout`)
-  demand(text(3, 83) === place + integer(8, seq), 'LOG_SEQUENCE_GAP', `event ${seq} names another place`)
-  demand(text(83, 115) === prev, 'LOG_PREVIOUS_MISMATCH', `event ${seq} does not continue the event before it`)
-  const { erased, salt, payload: hex = '', text: utf8 } = event
-  const eraser = erased === undefined ? null : placeOf(erased) + integer(8, erased.seq)
-  const payload = eraser === null ? (utf8 === undefined ? Buffer.from(hex, 'hex') : Buffer.from(utf8)) : null
-  const commitment = payload && sha256('payload', Buffer.concat([Buffer.from(salt, 'hex'), payload]))
-  const holds = payload ? payload.length === length && commitment === text(143, 175) : flags === 1 && isHex(eraser, 48)
-  demand(holds, 'LOG_HASH_MISMATCH', `event ${seq}: not the payload that was signed`)
+  const lengths = isHex(header, bytes.length) && length <= 65_536 && (flags === 0 || length % 32 === 0)
+  demand(words && lengths, `EXPORT_INVALID event ${seq}: layout`)
+  demand(text(3, 115) === place + integer(8, seq) + prev, `LOG_PREVIOUS_MISMATCH event ${seq}: mesh, place or prev`)
+  const eraser = erased && placeOf(erased) + integer(8, erased.seq)
+  const payload = erased ? null : utf8 === undefined ? Buffer.from(hex, 'hex') : Buffer.from(utf8)
+  const salted = payload && Buffer.concat([Buffer.from(salt, 'hex'), payload])
+  const same = salted?.length === 16 + length && sha256('payload', salted) === text(143, 175)
+  demand(erased ? flags === 1 && isHex(eraser, 48) : same, `LOG_HASH_MISMATCH event ${seq}: not the signed payload`)
   return { type, seq, id: sha256('event', bytes), size: bytes.length + 16 + length, payload, eraser }
 }
 
 class ExportCheck {
-  stage = -1
-  events = 0
-  erased = 0
-  rows = new Map() // place → { open: appends that may go on, lastSeq, forked }
-  closed = new Set() // places of epochs that a later one closed
+  result = { verdict: 'verified', code: null, message: null, stage: -1, lines: 0, events: 0, erased: 0, author: null }
+  rows = new Map() // place → { open: appends that may go on, lastSeq, forked, closed }
   demanded = [] // signed heads that the file must hold
   admissions = []
   erasers = new Map() // places that erased events name → whether an event-erased is there
   digest = createHash('sha256')
-
   line(text) {
-    const value = fieldsOf(text)
+    const [value, before] = [fieldsOf(text), this.result.stage]
     const stage = KINDS.findIndex((kind) => Object.hasOwn(value, kind))
-    const next = this.stage < 0 ? stage === 0 : stage > 0 && stage >= this.stage && this.stage < 4
-    demand(next, 'EXPORT_INVALID', 'unexpected line')
+    Object.assign(this.result, { stage, lines: this.result.lines + 1 })
+    demand(before < 0 ? stage === 0 : stage > 0 && stage >= before && before < 4, 'EXPORT_INVALID unexpected line')
     if (stage === 1) this.digest.update(`${text}\n`)
-    if (stage !== this.stage) this.last = ''
-    this.stage = stage
     this[KINDS[stage]](value[KINDS[stage]], value)
   }
   format(format, { mesh, author = null, preimage: { founder, recovery, nonce, name } }) {
     const bytes = Buffer.from(founder + (recovery ?? ZEROS) + nonce, 'hex')
-    demand(format === 'pmesh-export/1' && bytes.length === 80, 'EXPORT_INVALID', 'not an export of pmesh')
-    const holds = sha256('mesh', Buffer.concat([bytes, Buffer.from(name)])) === mesh
-    demand(holds, 'STORE_FOREIGN', 'the mesh id does not follow from its preimage')
-    Object.assign(this, { mesh, author, recovery, ranks: new Map([[founder, 0]]) })
+    demand(format === 'pmesh-export/1' && bytes.length === 80, 'EXPORT_INVALID not an export of pmesh')
+    demand(sha256('mesh', Buffer.concat([bytes, Buffer.from(name)])) === mesh, 'STORE_FOREIGN mesh id and preimage')
+    Object.assign(this.result, { mesh, author })
+    Object.assign(this, { mesh, recovery, ranks: new Map([[founder, 0]]) })
   }
-  rowInOrder({ place }, order) {
-    demand(order > this.last && place.startsWith(this.author ?? ''), 'EXPORT_INVALID', 'lines out of order')
-    this.last = order
+  row(place) {
     if (!this.rows.has(place)) this.rows.set(place, { open: [{ lastSeq: 0, sealed: true, next: 0 }], lastSeq: 0 })
     return this.rows.get(place)
   }
+  rowInOrder({ place, sealed }, text) {
+    const order = `${this.result.stage}${text}`
+    demand(order > (this.last ?? '') && place.startsWith(this.result.author ?? ''), 'EXPORT_INVALID lines out of order')
+    demand(sealed, `LOG_SEAL_INVALID a head that its author did not sign: ${place}`)
+    this.last = order
+    return this.row(place)
+  }
   append(append) {
-    const head = headOfAppend(append, this.mesh)
-    const { place, firstSeq, lastSeq, link } = head
-    const row = this.rowInOrder(head, place + integer(8, firstSeq) + link)
-    const start = head.epoch === 1 ? ZEROS : append.prev
+    const { place, firstSeq, lastSeq, link, count, epoch, sealed } = headOfAppend(append, this.mesh)
+    const row = this.rowInOrder({ place, sealed: true }, place + integer(8, firstSeq) + link)
     let [id, size] = [append.prev, 0]
     append.events.forEach((event, index) => {
       const checked = checkEvent(event, this.mesh + place, firstSeq + index, id)
       size += checked.size
       id = checked.id
-      if (firstSeq + index === 1 && head.epoch > 1) this.keep(head, append.prev, checked)
-      this.note(checked, place)
+      this.note(checked, place, epoch, append.prev)
     })
-    demand(id === append.lastId, 'LOG_HASH_MISMATCH', `append ${firstSeq}: not the id of its last event`)
-    demand(append.events.length === head.count, 'LOG_SEQUENCE_GAP', `append ${firstSeq}: number of events`)
-    const before = row.open.filter((one) => one.lastSeq === firstSeq - 1)
-    demand(before.length > 0, 'LOG_SEQUENCE_GAP', `nothing leads to event ${firstSeq}`)
-    const parent = before.find((one) => (one.link ?? start) === append.prev)
-    demand(parent, 'LOG_PREVIOUS_MISMATCH', `event ${firstSeq} does not continue the append before it`)
+    demand(id === append.lastId, `LOG_HASH_MISMATCH append ${firstSeq}: not the id of its last event`)
+    demand(append.events.length === count && size <= 196_608, `EXPORT_INVALID append ${firstSeq}: its size`)
+    const start = epoch === 1 ? ZEROS : append.prev
+    const parent = row.open.find((one) => one.lastSeq === firstSeq - 1 && (one.link ?? start) === append.prev)
+    const code = row.lastSeq < firstSeq - 1 ? 'LOG_SEQUENCE_GAP' : 'LOG_PREVIOUS_MISMATCH'
+    demand(parent, `${code} nothing leads to event ${firstSeq} of ${place}`)
     parent.next += 1
-    demand(size <= APPEND_BYTES_MAX, 'EXPORT_INVALID', `append ${firstSeq}: too large`)
     row.open = row.open.filter((one) => one.next === 0 || one.lastSeq >= firstSeq - 1)
-    row.open.push({ lastSeq, link, sealed: head.sealed, next: 0 })
+    row.open.push({ lastSeq, link, sealed, next: 0 })
     Object.assign(row, { forked: row.forked || parent.next > 1, lastSeq: Math.max(row.lastSeq, lastSeq) })
-    this.events += head.count
+    this.result.events += count
   }
-  /** An epoch-opened has effect where it continues the head that it keeps; then the file must hold that head. */
-  keep({ place, epoch }, prev, { type, payload }) {
-    const { kept } = type === 'epoch-opened' ? fieldsOf(payload) : {}
-    const head = isHex(kept, 212) ? { ...headOf(kept, this.mesh), kept } : null
-    const before = place.slice(0, 72) + integer(4, epoch - 1)
-    if (prev !== (kept === null ? ZEROS : head?.link) || (head?.place ?? before) !== before) return
-    this.closed.add(before)
-    if (head !== null) this.demanded.push(head)
-  }
-  note({ type, payload, seq, eraser }, place) {
+  note({ type, payload, seq, eraser }, place, epoch, prev) {
+    if (eraser) this.erasers.set(eraser, this.erasers.get(eraser) ?? false)
+    if (eraser) this.result.erased += 1
     if (type === 'event-erased') this.erasers.set(place + integer(8, seq), true)
-    if (eraser !== null) this.erasers.set(eraser, this.erasers.get(eraser) ?? false)
-    this.erased += eraser === null ? 0 : 1
-    const fields = ['member-admitted', 'founder-named'].includes(type) ? fieldsOf(payload) : {}
-    const { certificate = '', founder, counter, cuts, signature } = fields
-    const [subject, issuer, bytes] = [
-      certificate.slice(64, 128),
-      certificate.slice(128, 192),
-      Buffer.from(certificate, 'hex')
-    ]
-    if (isHex(certificate, 175) && certificate.startsWith(this.mesh) && place.startsWith(issuer)) {
+    const control = /^(member-admitted|founder-named|epoch-opened)$/.test(type)
+    const { certificate, founder, counter, cuts, signature, kept } = control ? fieldsOf(payload) : {}
+    if (isHex(certificate, 175) && certificate.startsWith(this.mesh) && place.startsWith(certificate.slice(128, 192))) {
+      const [issuer, bytes] = [certificate.slice(128, 192), Buffer.from(certificate, 'hex')]
       const holds = signed('certificate', issuer, bytes.subarray(0, 111), bytes.subarray(111))
-      if (holds) this.admissions.push({ subject, issuer, rank: bytes.readUInt16BE(96) })
+      if (holds) this.admissions.push({ subject: certificate.slice(64, 128), issuer, rank: bytes.readUInt16BE(96) })
     }
     if (this.recovery !== null && isHex(founder, 32) && isHex(signature, 64)) {
       const cut = (one) => placeOf({ ...one, author: '' }) + integer(8, one.seq) + one.id
       const text = Buffer.from(this.mesh + founder + integer(4, counter) + cuts.map(cut).join(''), 'hex')
       if (signed('refound', this.recovery, text, Buffer.from(signature, 'hex'))) this.ranks.set(founder, 0)
     }
+    if (type !== 'epoch-opened' || seq !== 1 || epoch === 1 || kept === undefined) return
+    const [head, before] = [kept && headOf(kept, this.mesh), place.slice(0, 72) + integer(4, epoch - 1)]
+    if (prev !== (kept ? head.link : ZEROS) || (kept && (head.place !== before || !head.sealed))) return
+    this.row(before).closed = true
+    if (kept) this.demanded.push({ ...head, kept })
   }
   fork(proof) {
     const [a, b] = [headOf(proof.slice(0, 424), this.mesh), headOf(proof.slice(424), this.mesh)]
     this.rowInOrder(a, a.place).forked = true
-    const differ = a.place === b.place && a.firstSeq === b.firstSeq && a.link < b.link
-    demand(differ && a.sealed && b.sealed, 'LOG_SEAL_INVALID', 'a fork that is not proven')
+    demand(b.sealed && a.place === b.place && a.firstSeq === b.firstSeq && a.link < b.link, 'LOG_SEAL_INVALID no fork')
   }
   witness(witness) {
-    const head = headOf(witness, this.mesh)
-    this.rowInOrder(head, head.place)
-    demand(head.sealed, 'LOG_SEAL_INVALID', 'a witness that its author did not sign')
-    this.demanded.push(head)
+    this.demanded.push(headOf(witness, this.mesh))
+    this.rowInOrder(this.demanded.at(-1), this.demanded.at(-1).place)
   }
   end({ events, digest }) {
-    this.sum = this.digest.digest('hex')
-    demand(events === this.events && digest === this.sum, 'EXPORT_INVALID', 'the last line does not fit the others')
+    this.result.digest = this.digest.digest('hex')
+    demand(events === this.result.events && digest === this.result.digest, 'EXPORT_INVALID the last line does not fit')
   }
-}
-
-/** What only the whole file can tell. Reads it again when a signed head is not the end of its chain. */
-async function finish(path, { rows, closed, demanded, erasers, ranks, admissions, ...check }) {
-  demand(check.stage === 4, 'EXPORT_INVALID', 'the file ends before its last line', 'incomplete')
-  demand(check.events > 0, 'LOG_UNKNOWN', 'there is no event: nothing can be said', 'unknown')
-  const ends = [...rows.values()].flatMap((row) => row.open)
-  demand(
-    ends.every((one) => one.next > 0 || one.sealed),
-    'LOG_SEAL_INVALID',
-    'a chain ends with a bad seal'
-  )
-  const missing = new Map(demanded.map((head) => [head.link, head]))
-  for (const { link } of ends) missing.delete(link)
-  for await (const line of missing.size > 0 ? linesOf(path) : []) {
-    if (line.startsWith('{"append"')) missing.delete(headOfAppend(JSON.parse(line).append, check.mesh).link)
-  }
-  const [lastSeqOf, forked] = [(place) => rows.get(place)?.lastSeq ?? 0, (place) => rows.get(place)?.forked]
-  const excused = ({ place, kept }) => forked(place) || (closed.has(place) && kept === undefined)
-  const lacking = [...missing.values()].filter((head) => !excused(head))
-  const beyond = lacking.filter(({ place, lastSeq }) => lastSeq > lastSeqOf(place))
-  demand(beyond.length === lacking.length, 'LOG_FORKED', 'a chain contradicts a head that its author signed')
-  const open = [...erasers].filter(([, found]) => !found).map(([place]) => place)
-  const pending = open.every((place) => Number.parseInt(place.slice(80), 16) > lastSeqOf(place.slice(0, 80)))
-  demand(pending, 'LOG_VERIFICATION_FAILED', 'a payload is gone without an erasure')
-  for (const { subject, issuer, rank } of admissions.flatMap(() => admissions)) {
-    if (ranks.get(issuer) < rank && !(ranks.get(subject) <= rank)) ranks.set(subject, rank)
-  }
-  const stranger = [...rows.keys()].find((place) => check.author === null && !ranks.has(place.slice(0, 64)))
-  demand(stranger === undefined, 'LOG_UNKNOWN', `nobody admitted ${stranger?.slice(0, 64)}`, 'unknown')
-  const names = beyond.map(({ place, lastSeq }) => `${place} to event ${lastSeq}`).join(', ')
-  demand(beyond.length === 0, 'LOG_TRUNCATED', `signed, and not here: ${names}`, 'incomplete')
-  demand(open.length === 0, 'LOG_VERIFICATION_FAILED', `pending: erased by ${open[0]}, not here`, 'incomplete')
-}
-
-async function verifyFile(file) {
-  const check = new ExportCheck()
-  let [line, fault] = [0, { verdict: 'verified', code: null, message: null }]
-  try {
-    for await (const text of linesOf(file)) {
-      line += 1
-      check.line(text)
+  async verify(path) {
+    for await (const text of linesOf(path)) this.line(text)
+    demand(this.result.stage === 4, 'EXPORT_INVALID the file ends before its last line', 'incomplete')
+    demand(this.result.events > 0, 'LOG_UNKNOWN there is no event: nothing can be said', 'unknown')
+    const ends = [...this.rows.values()].flatMap((row) => row.open)
+    demand(!ends.some((one) => one.next === 0 && !one.sealed), 'LOG_SEAL_INVALID a chain ends with a bad seal')
+    const missing = new Map(this.demanded.map((head) => [head.link, head]))
+    for (const { link } of ends) missing.delete(link)
+    for await (const line of missing.size > 0 ? linesOf(path) : []) {
+      if (line.startsWith('{"append"')) missing.delete(headOfAppend(JSON.parse(line).append, this.mesh).link)
     }
-    await finish(file, check)
-  } catch (error) {
-    if (error.syscall !== undefined) throw error
-    const { verdict = 'tampered', fault: code = 'EXPORT_INVALID', message } = error
-    fault = { verdict, code, message: `line ${line}: ${message}` }
-  }
-  const { mesh = null, author = null, events, erased, rows, sum: digest = null } = check
-  return {
-    file,
-    ...fault,
-    mesh,
-    author,
-    events,
-    erased,
-    forks: [...rows].filter(([, row]) => row.forked).map(([place]) => place),
-    digest
+    const excused = ({ forked, closed }, kept) => forked || (closed && !kept)
+    const lacking = [...missing.values()].filter(({ place, kept }) => !excused(this.row(place), kept))
+    demand(!lacking.some((head) => head.lastSeq <= this.row(head.place).lastSeq), 'LOG_FORKED not what was signed')
+    const absent = [...this.erasers].filter(([, found]) => !found).map(([place]) => place)
+    const isHere = (place) => Number(`0x${place.slice(80)}`) <= this.rows.get(place.slice(0, 80))?.lastSeq
+    demand(!absent.some(isHere), 'LOG_VERIFICATION_FAILED a payload is gone without an erasure')
+    for (const { subject, issuer, rank } of this.admissions.sort((a, b) => a.rank - b.rank)) {
+      if (this.ranks.get(issuer) < rank && !(this.ranks.get(subject) <= rank)) this.ranks.set(subject, rank)
+    }
+    const stranger = [...this.rows.keys()].find((place) => !this.ranks.has(place.slice(0, 64)))
+    demand(this.result.author || !stranger, `LOG_UNKNOWN nobody admitted the author of ${stranger}`, 'unknown')
+    demand(!lacking[0], `LOG_TRUNCATED ${lacking[0]?.place} to event ${lacking[0]?.lastSeq}: not here`, 'incomplete')
+    demand(!absent[0], `LOG_VERIFICATION_FAILED pending: an erasure that is not here, ${absent[0]}`, 'incomplete')
   }
 }
-
-const [paths, files] = [process.argv.slice(2).filter((argument) => argument !== '--json'), []]
-for (const path of paths) files.push(await verifyFile(path))
+const files = []
+for (const file of process.argv.slice(2).filter((argument) => argument !== '--json')) {
+  const check = new ExportCheck()
+  await check.verify(file).catch((error) => {
+    if (error.syscall !== undefined) throw error
+    const [verdict, words] = [error.verdict ?? 'tampered', error.message.split(' ')]
+    const code = error.verdict === undefined ? 'EXPORT_INVALID' : words.shift()
+    Object.assign(check.result, { verdict, code, message: `line ${check.result.lines}: ${words.join(' ')}` })
+  })
+  files.push({ file, ...check.result, forks: [...check.rows].filter(([, row]) => row.forked).map(([place]) => place) })
+}
 const identical = files.every(({ digest, mesh }) => digest && digest === files[0].digest && mesh === files[0].mesh)
 const ok = identical && files.every(({ verdict }) => verdict === 'verified')
-if (process.argv.includes('--json')) console.log(JSON.stringify({ ok, identical, files, notChecked: NOT_CHECKED }))
-else {
-  for (const { file, verdict, code, message, author, events, erased, forks, digest } of files) {
-    console.log(`${file}: ${verdict}, ${events} events, ${erased} erased, ${forks.length} forks, digest ${digest}`)
-    if (code !== null) console.log(`  ${code}  ${message}`)
-    if (author !== null) console.log('  One author only: its membership is not checked.')
-  }
-  console.log(identical ? 'Every file holds the same chains.' : 'The files do NOT hold the same chains.')
-  console.log(paths.length > 0 ? `Not checked: ${NOT_CHECKED}.` : 'usage: node verify-export.mjs [--json] FILE [FILE…]')
-}
-process.exitCode = paths.length === 0 ? 2 : ok ? 0 : 14
+const lineOf = ({ file, verdict, events, erased, code, message, digest }) =>
+  `${file}: ${verdict}, ${events} events, ${erased} erased, ${code === null ? `digest ${digest}` : `${code} ${message}`}`
+const text = [...files.map(lineOf), `same chains: ${identical}`, `not checked: ${NOT_CHECKED}`].join('\n')
+const json = JSON.stringify({ ok, identical, files, notChecked: NOT_CHECKED })
+if (files.length === 0) console.error('usage: node verify-export.mjs [--json] FILE [FILE…]')
+else console.log(process.argv.includes('--json') ? json : text)
+process.exitCode = files.length === 0 ? 2 : ok ? 0 : 14

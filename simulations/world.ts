@@ -77,6 +77,7 @@ export class World {
   }
 
   get traceHash(): string {
+    this.trace(`${this.network.messages} messages, ${this.network.bytes} bytes`)
     this.#flushTrace()
     return Buffer.from(this.#trace).toString('hex', 0, 16)
   }
@@ -160,7 +161,9 @@ export class World {
     const asked = (): readonly SimNode[] => (nodes ?? this.nodes).filter((node) => node.alive)
     await this.until(withinMs, 'everybody equal', () => {
       const living = asked()
-      if (living.some((node) => node.waitingAppends > 0 || node.state.phase === 'recovering')) return false
+      const settled = (node: SimNode): boolean =>
+        node.state.phase === 'in-use-twice' || (node.state.phase === 'ready' && node.waitingAppends === 0)
+      if (!living.every(settled)) return false
       const first = living[0]?.log.stateHash()
       return living.every((node) => node.log.stateHash() === first)
     })

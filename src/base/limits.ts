@@ -22,6 +22,8 @@ export const LIMITS = {
   appendQueueBytesMax: 16 * MIB,
   /** Largest sync frame: whole appends. One append always fits. */
   frameBytesMax: 256 * KIB,
+  /** An inbound batch takes no further frame from here on: half of the frames in flight are written while the other half arrives. */
+  ingestBatchBytesTarget: 384 * KIB,
   /** Largest inbound batch that one fsync carries. */
   ingestBatchBytesMax: MIB,
   /** Frames in flight per direction of one connection. */

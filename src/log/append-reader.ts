@@ -2,11 +2,11 @@
 
 import { asBuffer, equalBytes, toHex } from '../base/bytes.ts'
 import { LIMITS } from '../base/limits.ts'
-import { MeshError } from '../base/mesh-error.ts'
+import { isMeshError, MeshError } from '../base/mesh-error.ts'
 import { type AppendBlocks, decodeBlocks, frameAppend, framedBytes } from './append-codec.ts'
-import { type ChainRow, countedLinks } from './chain-row.ts'
+import { chainKeyFromSuffix, type ChainRow, countedLinks } from './chain-row.ts'
 import type { EventStore, KeyRange, StoreEntry } from './event-store.ts'
-import { completeHead, type Head, headSealValid } from './statement.ts'
+import { type ChainKey, completeHead, type Head, headSealValid } from './statement.ts'
 import { chainSuffix, prefixed, RANGES, readU64, u64 } from './store-keys.ts'
 import { fromHex } from '../base/bytes.ts'
 
@@ -59,6 +59,15 @@ export function decodeStored(mesh: Uint8Array, key: Uint8Array, value: Uint8Arra
   return { head: headOfEntry(mesh, key, value), blocks }
 }
 
+export function isDamage(error: unknown): boolean {
+  return isMeshError(error) && error.code === 'STORE_DAMAGED'
+}
+
+/** Damage, with the chain key that it hits: what `EventLog.noteDamage` wants to know. */
+function damageOf(chain: ChainKey, cause: unknown): MeshError {
+  return new MeshError('STORE_DAMAGED', `a part of chain ${chain} cannot be read from the store`, { details: { chain }, cause })
+}
+
 export class AppendReader {
   readonly #store: EventStore
   readonly #mesh: Uint8Array
@@ -74,8 +83,12 @@ export class AppendReader {
 
   async bySuffix(suffix: Uint8Array): Promise<StoredBlocks | null> {
     const key = prefixed(RANGES.append, suffix)
-    const [value, payload] = await this.#store.getMany([key, prefixed(RANGES.payload, suffix)])
-    return value === null || value === undefined ? null : decodeStored(this.#mesh, key, value, payload ?? null)
+    try {
+      const [value, payload] = await this.#store.getMany([key, prefixed(RANGES.payload, suffix)])
+      return value === null || value === undefined ? null : decodeStored(this.#mesh, key, value, payload ?? null)
+    } catch (error) {
+      throw isDamage(error) ? damageOf(chainKeyFromSuffix(asBuffer(suffix)), error) : error
+    }
   }
 
   async has(suffix: Uint8Array): Promise<boolean> {
@@ -139,6 +152,8 @@ export class AppendReader {
     let bytes = 0
     for await (const stored of this.#scan(seqRange(row, afterSeq + 1, tip.lastSeq + 1))) {
       if (!onLine(stored.head)) continue
+      const gap = parts.length > 0 && stored.head.firstSeq !== (parts.at(-1) as { head: Head }).head.lastSeq + 1
+      if (gap) throw damageOf(row.key, null)
       const size = framedBytes(stored.header, stored.body)
       const before = parts.at(-1)
       if (before !== undefined && bytes + size > bytesMax && (bytes + size > LIMITS.messageBytesMax || headSealValid(before.head))) break

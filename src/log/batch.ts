@@ -8,6 +8,7 @@ import { chainRowKey, type ChainRow, countedLinks, emptyRow, encodeChainRow, typ
 import { commitMarkKey, encodeCommitMark } from './commit-mark.ts'
 import type { ControlRecord } from './control-records.ts'
 import type { StoreOperation } from './event-store.ts'
+import type { ChainRepair } from './log-repair.ts'
 import { foldMesh, type MeshView } from './mesh-fold.ts'
 import { type ChainKey, encodeForkProof, encodeHead, type Head } from './statement.ts'
 import { chainSuffix, prefixed, RANGES } from './store-keys.ts'
@@ -34,7 +35,12 @@ type Rows = { get(key: ChainKey): ChainRow | undefined }
 /** Tells whether a record of a forked chain key stands on a line that counts. */
 export function countsIn(rows: Rows): (record: ControlRecord, wanted: MeshView['wanted']) => boolean {
   const counted = new Map<ChainKey, ReadonlySet<string>>()
+  let countedFor: MeshView['wanted'] | null = null
   return (record, wanted) => {
+    if (wanted !== countedFor) {
+      counted.clear()
+      countedFor = wanted
+    }
     const key = `${record.place.author}/${record.place.chain}/${record.place.epoch}`
     const fork = rows.get(key)?.fork ?? null
     if (fork === null || record.place.seq < fork.forkSeq) return true
@@ -143,6 +149,16 @@ export class Batch {
     this.setRow({ ...row, fork, tips: forkTips(fork, row.tips[0] ?? null) })
     const suffix = chainSuffix(fromHex(row.author), row.chain, row.epoch)
     this.add({ type: 'put', key: prefixed(RANGES.fork, suffix), value: encodeForkProof(fork.proof) })
+  }
+
+  /** Sets a chain key back to what a repair found whole. */
+  repair({ row, operations, removed }: ChainRepair): void {
+    for (const operation of operations) this.add(operation)
+    this.dropRecords((record) => removed.has(record.link))
+    const { witness } = row
+    this.setRow({ ...row, witness: this.row(row.key).witness })
+    this.#refold = true
+    if (witness !== null) this.witness(witness)
   }
 
   /** Raises the witness; a lower head changes nothing. */

@@ -110,7 +110,7 @@ export class CommitWriter {
     const limit = lane === 'gossip' ? GOSSIP_PER_BATCH_MAX : queue.length
     let taken = 0
     while (taken < limit && taken < queue.length) {
-      if (lane === 'sync' && batch.bytes >= LIMITS.ingestBatchBytesMax) break
+      if (lane === 'sync' && batch.bytes >= LIMITS.ingestBatchBytesTarget) break
       const request = queue[taken++] as WriteRequest
       try {
         await request.stage(batch)

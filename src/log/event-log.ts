@@ -5,11 +5,11 @@ import { equalBytes, toHex, utf8 } from '../base/bytes.ts'
 import type { Clock, Random } from '../base/clock.ts'
 import { LIMITS } from '../base/limits.ts'
 import type { Logger } from '../base/logger.ts'
-import { messageOf } from '../base/mesh-error.ts'
+import { isMeshError, messageOf } from '../base/mesh-error.ts'
 import type { SigningKey } from '../identity/ed25519.ts'
 import type { MeshPreimage } from '../identity/mesh-id.ts'
 import type { EventDraft } from './append-builder.ts'
-import { AppendReader, type LinePlace, type RangeFrame } from './append-reader.ts'
+import { AppendReader, isDamage, type LinePlace, type RangeFrame } from './append-reader.ts'
 import type { Batch, LogState, StoredAppend } from './batch.ts'
 import { type ChainRow, chainStateOf, emptyRow } from './chain-row.ts'
 import type { ChainState, IngestOutcome } from './chain-state.ts'
@@ -21,6 +21,7 @@ import type { EventStore } from './event-store.ts'
 import { type CheckedAppend, type CheckedFrame, checkFrame } from './frame-check.ts'
 import { HybridClock } from './hybrid-clock.ts'
 import { openLogState } from './log-open.ts'
+import { repairChain } from './log-repair.ts'
 import type { MeshView } from './mesh-fold.ts'
 import { type AppendedEvent, OwnLane, type WriteMode } from './own-lane.ts'
 import { cutSeqOf } from './removed-chain.ts'
@@ -63,6 +64,7 @@ export class EventLog {
   #chains = new Map<ChainKey, ChainState>()
   readonly #listeners = new Set<(commit: LogCommit) => void>()
   #farFuture = new Map<PublicKeyHex, number>()
+  readonly #healing = new Set<ChainKey>()
 
   private constructor(options: EventLogOptions, opened: Awaited<ReturnType<typeof openLogState>>) {
     this.#options = options
@@ -135,6 +137,11 @@ export class EventLog {
     return this.#own.append(drafts)
   }
 
+  /** The opening of the own chain: before everything that waits already. */
+  appendFirst(drafts: readonly EventDraft[]): Promise<AppendedEvent[]> {
+    return this.#own.append(drafts, true)
+  }
+
   async appendRecord(body: ControlBody): Promise<AppendedEvent> {
     const [event] = await this.append([{ type: body.type, payload: encodeControl(body) }])
     return event as AppendedEvent
@@ -182,7 +189,11 @@ export class EventLog {
           this.#observe(checked.appends, outcomes)
           resolve(checked.rest === null ? outcomes : [...outcomes, checked.rest])
         },
-        failed: () => resolve([{ kind: 'failed', key: checked.appends[0]?.head.key ?? null }])
+        failed: (error) => {
+          const key = checked.appends[0]?.head.key ?? null
+          if (isDamage(error) && key !== null) this.#startHealing(key)
+          resolve([{ kind: 'failed', key }])
+        }
       })
     })
   }
@@ -228,13 +239,13 @@ export class EventLog {
    */
   async readRange(key: ChainKey, after: LinePlace | null, tip: LinePlace, bytesMax: number): Promise<RangeFrame | 'unknown' | 'diverged'> {
     const line = await this.#line(key, tip)
-    return line === null ? 'unknown' : this.reader.range(line.row, line.tip, after, bytesMax)
+    return line === null ? 'unknown' : this.#reading(key, this.reader.range(line.row, line.tip, after, bytesMax))
   }
 
   /** Heads of the appends that hold the given sequence numbers on the line to `tip`, null where it has none; empty when the tip is not stored. */
   async readPoints(key: ChainKey, tip: LinePlace, seqs: readonly number[]): Promise<readonly (Head | null)[]> {
     const line = await this.#line(key, tip)
-    return line === null ? [] : this.reader.points(line.row, line.tip, seqs)
+    return line === null ? [] : this.#reading(key, this.reader.points(line.row, line.tip, seqs))
   }
 
   async #line(key: ChainKey, place: LinePlace): Promise<{ row: ChainRow; tip: Head } | null> {
@@ -244,10 +255,52 @@ export class EventLog {
     if (cut !== null && place.seq > cut) return null
     const known = this.#lineTips.get(key)
     if (known !== undefined && known.fork === row.fork && isAt(known.tip, place)) return { row, tip: known.tip }
-    const tip = row.tips.find((head) => isAt(head, place)) ?? (await this.reader.ending(row, place.seq)).find((head) => isAt(head, place))
+    const tip = row.tips.find((head) => isAt(head, place)) ?? (await this.#reading(key, this.reader.ending(row, place.seq))).find((head) => isAt(head, place))
     if (tip === undefined) return null
     this.#lineTips.set(key, { tip, fork: row.fork })
     return { row, tip }
+  }
+
+  /** A read of a chain key that meets damage starts its repair. */
+  async #reading<Result>(key: ChainKey, read: Promise<Result>): Promise<Result> {
+    try {
+      return await read
+    } catch (error) {
+      if (isDamage(error)) this.#startHealing(key)
+      throw error
+    }
+  }
+
+  /** Tells the log what an error of a reader says: damage to a chain key starts its repair. True when it is such an error. */
+  noteDamage(error: unknown): boolean {
+    const chain = isMeshError(error) && isDamage(error) ? error.details['chain'] : undefined
+    if (typeof chain === 'string') this.#startHealing(chain)
+    return typeof chain === 'string'
+  }
+
+  /**
+   * Sets a chain key back to what can be read whole, so that peers give the rest again; what was lost stays witnessed. False when nothing is
+   * wrong with it. The own chain appends nothing until it is whole again or its next epoch is open.
+   */
+  async healDamage(key: ChainKey): Promise<boolean> {
+    const healed = await this.#job(async (batch) => {
+      const repair = batch.stored.some(({ head }) => head.key === key) ? null : await repairChain(this.store, this.reader, batch.row(key), true)
+      if (repair === null || !repair.lost) return false
+      batch.repair(repair)
+      return true
+    })
+    if (healed) this.#lineTips.delete(key)
+    return healed
+  }
+
+  #startHealing(key: ChainKey): void {
+    if (this.#healing.has(key)) return
+    this.#healing.add(key)
+    const { logger } = this.#options
+    logger.warn('a part of the store cannot be read; the chain is set back to what is whole', { key })
+    this.healDamage(key)
+      .catch((error: unknown) => logger.error('a damaged chain cannot be set back', { key, message: messageOf(error) }))
+      .finally(() => this.#healing.delete(key))
   }
 
   onCommit(listener: (commit: LogCommit) => void): () => void {

@@ -85,7 +85,7 @@ export function countedFilter(state: LogState): (stored: StoredBlocks) => boolea
   return ({ head }) => {
     const author = toHex(head.author)
     const member = state.view.members.get(author)
-    if (member !== undefined && !insideCut(member, { author, chain: head.chain, epoch: head.epoch, seq: head.lastSeq })) return false
+    if (member === undefined || !insideCut(member, { author, chain: head.chain, epoch: head.epoch, seq: head.lastSeq })) return false
     const fork = state.rows.get(head.key)?.fork ?? null
     if (fork === null || head.firstSeq < fork.forkSeq) return true
     let counted = links.get(head.key)

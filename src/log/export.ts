@@ -58,6 +58,13 @@ export async function exportLog(
   const digest = createHash('sha256')
   let events = 0
   let last: Head | null = null
+  // Taken before the appends: a head that is signed while they are read is not missing from them.
+  const ofAuthor = (head: Head): boolean => author === null || toHex(head.author) === author
+  const forks = source
+    .forks()
+    .filter(({ a }) => ofAuthor(a))
+    .sort((a, b) => compareHeads(a.a, b.a))
+  const witnesses = source.witnesses().filter(ofAuthor).sort(compareHeads)
   await writer.line(headerLine(source, author))
   for await (const { head, blocks } of author === null ? source.appends() : source.appends(author)) {
     if (options.signal?.aborted === true) throw new MeshError('CANCELLED', 'the export was cancelled')
@@ -68,13 +75,7 @@ export async function exportLog(
     events += blocks.count
     options.onProgress?.(events)
   }
-  const ofAuthor = (head: Head): boolean => author === null || toHex(head.author) === author
-  const forks = source
-    .forks()
-    .filter(({ a }) => ofAuthor(a))
-    .sort((a, b) => compareHeads(a.a, b.a))
   for (const fork of forks) await writer.line({ fork: toHex(encodeForkProof(fork)) })
-  const witnesses = source.witnesses().filter(ofAuthor).sort(compareHeads)
   for (const head of witnesses) await writer.line({ witness: toHex(encodeHead(head)) })
   const end = { events, digest: digest.digest('hex') }
   await writer.line({ end })

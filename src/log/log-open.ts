@@ -7,7 +7,7 @@ import { LIMITS } from '../base/limits.ts'
 import type { Logger } from '../base/logger.ts'
 import { MeshError } from '../base/mesh-error.ts'
 import { type MeshPreimage, meshIdOf } from '../identity/mesh-id.ts'
-import { AppendReader, headOfEntry, seqRange } from './append-reader.ts'
+import { AppendReader, headOfEntry, isDamage, seqRange } from './append-reader.ts'
 import { type StoredControl, suffixOf, tryDecodeControlRow } from './append-rows.ts'
 import { countsIn, type LogState } from './batch.ts'
 import {
@@ -22,7 +22,7 @@ import {
 } from './chain-row.ts'
 import { commitMarkNumber, tryDecodeCommitMark } from './commit-mark.ts'
 import type { EventStore, StoreOperation } from './event-store.ts'
-import { type ChainRepair, isDamage, readableEntries, repairChain, storedChains } from './log-repair.ts'
+import { type ChainRepair, readableEntries, repairChain, storedChains } from './log-repair.ts'
 import { foldMesh } from './mesh-fold.ts'
 import { type ChainKey, encodeHead, type Head, tryDecodeForkProof, tryDecodeHead } from './statement.ts'
 import { prefixed, RANGES, rangeOf, readU64, u64 } from './store-keys.ts'
@@ -58,6 +58,7 @@ export async function openLogState(store: EventStore, preimage: MeshPreimage, lo
     if (repair === null) continue
     await writeRepair(store, repair)
     rows.set(key, repair.row)
+    if (!repair.lost) continue
     damaged.push(key)
     logger.warn('the store lost events; the chain was set back to what is whole', { key, lastSeq: repair.row.tips[0]?.lastSeq ?? 0 })
   }

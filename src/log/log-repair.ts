@@ -4,16 +4,12 @@
 import { equalBytes, isZero, toHex, tryParseHex } from '../base/bytes.ts'
 import { isMeshError } from '../base/mesh-error.ts'
 import type { AppendBlocks, AppendRow } from './append-codec.ts'
-import { type AppendReader, headOfEntry, seqRange } from './append-reader.ts'
+import { type AppendReader, headOfEntry, isDamage, seqRange } from './append-reader.ts'
 import { controlOperations, controlsOf, removeOperations, rowStamp, type StoredControl, suffixOf } from './append-rows.ts'
 import { type BranchAppend, chainKeyFromSuffix, type ChainRow, type ForkState, forkTips, higherHead } from './chain-row.ts'
 import type { EventStore, KeyRange, StoreEntry, StoreOperation } from './event-store.ts'
 import type { ChainKey, Head } from './statement.ts'
 import { afterPrefix, CHAIN_SUFFIX_BYTES, prefixed, RANGES } from './store-keys.ts'
-
-export function isDamage(error: unknown): boolean {
-  return isMeshError(error) && error.code === 'STORE_DAMAGED'
-}
 
 /** Entries that can be read, in key order; `damaged` hears of the others: their key, or null when the store cannot tell and gives no more. */
 export async function* readableEntries(store: EventStore, range: KeyRange, damaged: (key: Uint8Array | null) => void): AsyncGenerator<StoreEntry> {
@@ -73,6 +69,8 @@ export interface ChainRepair {
   readonly operations: readonly StoreOperation[]
   /** Control records of the appends that stay; null when they were not read. */
   readonly records: readonly StoredControl[] | null
+  /** False when all was there and only rows were made anew. */
+  readonly lost: boolean
   /** Links (hex) of the appends that were taken out. */
   readonly removed: ReadonlySet<string>
 }
@@ -83,6 +81,7 @@ interface WholePart {
   readonly records: StoredControl[]
   readonly operations: StoreOperation[]
   last: AppendBlocks | null
+  unreadable: number
 }
 
 /**
@@ -96,20 +95,22 @@ export async function repairChain(store: EventStore, reader: AppendReader, row: 
   const fork = row.fork === null ? null : forkOf(row.fork, part.heads)
   const tips = fork !== null ? forkTips(fork, common) : common === null ? [] : [common]
   const same = part.behind.length === 0 && tips.length === row.tips.length && tips.every((head, index) => equalBytes(head.link, (row.tips[index] as Head).link))
-  if (same && part.operations.length === 0) return null
+  const lost = !same || part.unreadable > 0
+  if (!lost && part.operations.length === 0) return null
   const operations = [...part.operations]
   for (const head of part.behind) operations.push(...(await removeHead(reader, head)))
   const events = part.heads.reduce((sum, head) => sum + head.count, 0)
   const lastStamp = part.last === null ? row.lastStamp : rowStamp(part.last.rows.at(-1) as AppendRow)
   const witness = higherHead(row.witness, tip ?? null)
   const removed = new Set(part.behind.map((head) => toHex(head.link)))
-  return { row: { ...row, tips, events, lastStamp, fork, witness }, operations, records: thorough ? part.records : null, removed }
+  return { row: { ...row, tips, events, lastStamp, fork, witness }, operations, records: thorough ? part.records : null, lost, removed }
 }
 
 async function wholePart(store: EventStore, reader: AppendReader, row: ChainRow, thorough: boolean): Promise<WholePart> {
-  const part: WholePart = { heads: [], behind: [], records: [], operations: [], last: null }
+  const part: WholePart = { heads: [], behind: [], records: [], operations: [], last: null, unreadable: 0 }
   const ends = new Map<string, number>()
   const drop = (key: Uint8Array | null): void => {
+    part.unreadable++
     if (key !== null) part.operations.push({ type: 'del', key }, { type: 'del', key: prefixed(RANGES.payload, key.subarray(1)) })
   }
   for await (const [key, value] of readableEntries(store, seqRange(row, 1, null), drop)) {

@@ -87,8 +87,8 @@ export class OwnLane {
     this.#request()
   }
 
-  /** Resolves when the events are on the disk. One caller's events are neighbours in one append. */
-  async append(drafts: readonly EventDraft[]): Promise<AppendedEvent[]> {
+  /** Resolves when the events are on the disk. One caller's events are neighbours in one append. `first`: before everything that waits. */
+  async append(drafts: readonly EventDraft[], first = false): Promise<AppendedEvent[]> {
     const { events, bytes } = prepareBatch(drafts)
     this.#assertWriting()
     while (this.#queuedEvents + events.length > LIMITS.appendQueueEventsMax || this.#queuedBytes + bytes > LIMITS.appendQueueBytesMax) {
@@ -97,7 +97,9 @@ export class OwnLane {
       this.#assertWriting()
     }
     return new Promise((resolve, reject) => {
-      this.#queue.push({ events, bytes, resolve, reject })
+      const caller: Caller = { events, bytes, resolve, reject }
+      if (first) this.#queue.unshift(caller)
+      else this.#queue.push(caller)
       this.#queuedEvents += events.length
       this.#queuedBytes += bytes
       this.#request()

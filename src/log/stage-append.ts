@@ -122,7 +122,9 @@ function stageBranch(batch: Batch, row: ChainRow, fork: ForkState, checked: Chec
   const { head, blocks } = checked
   if (fork.appends.has(toHex(head.link))) return { kind: 'known', key: head.key }
   const prev = toHex(head.prev)
-  const attached = head.firstSeq === fork.forkSeq ? equalBytes(head.prev, fork.proof.a.prev) : fork.appends.has(prev)
+  // Two openings of one epoch may name different kept heads.
+  const opens = head.firstSeq === 1 && head.epoch > 1
+  const attached = opens || (head.firstSeq === fork.forkSeq ? equalBytes(head.prev, fork.proof.a.prev) : fork.appends.has(prev))
   if (!attached) return { kind: 'gap', key: head.key, haveSeq: fork.forkSeq - 1 }
   if (!wants(batch, head, fork)) return { kind: 'fork', key: head.key, proof: fork.proof, stored: false }
   batch.store(head, blocks, false)

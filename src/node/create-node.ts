@@ -168,7 +168,7 @@ export class MeshNode {
       const record = directory.get(member.key)
       if (member.key !== log.self && member.removal === null && record !== null) this.network.setMember(member.key, record.main)
     }
-    for (const address of [...init.bootstrap, ...init.mesh.bootstrap]) this.#bootstrap(address)
+    this.#bookInviter()
     this.#unlisten.push(log.onCommit((commit) => this.#committed(commit)))
     await this.network.start()
     const { main, door } = this.network.addresses()
@@ -225,9 +225,12 @@ export class MeshNode {
     }
   }
 
-  #bootstrap(address: string): void {
-    const key = tryKeyOfAddress(address)
-    if (key !== null && key !== this.log.self) this.network.setMember(key, [address])
+  /** The addresses that came with the join's answer, until the inviter's own record is here. */
+  #bookInviter(): void {
+    const byKey = Map.groupBy(this.init.mesh.bootstrap, tryKeyOfAddress)
+    for (const [key, addresses] of byKey) {
+      if (key !== null && key !== this.log.self && this.directory.get(key) === null) this.network.setMember(key, addresses)
+    }
   }
 
   #peerUp(peer: PublicKeyHex): void {
@@ -257,15 +260,15 @@ export class MeshNode {
   }
 
   #stateChanged(state: ReplicationState): void {
-    this.log.setWriteMode(state.phase === 'ready' ? 'open' : state.phase === 'recovering' ? 'held' : 'IDENTITY_IN_USE_TWICE')
     if (state.phase === 'ready') this.#openChain()
+    this.log.setWriteMode(state.phase === 'ready' ? 'open' : state.phase === 'recovering' ? 'held' : 'IDENTITY_IN_USE_TWICE')
     for (const watcher of this.#watchers) watcher()
   }
 
   /** The first own append: `chain-opened`, and `mesh-founded` of a founder whose store was lost before anybody saw it (PROTOCOL §5, §9). */
   #openChain(): void {
     const { log } = this
-    if (this.state?.phase !== 'ready' || this.#opening !== null || log.ownChain().tips.length > 0) return
+    if (this.shell.state?.phase !== 'ready' || this.#opening !== null || log.ownChain().tips.length > 0) return
     const { mesh, identity } = this.init
     const last = mesh.path.at(-1)
     const certificate = last === undefined ? mesh.meshId : certificateId(encodeCertificate(last))
@@ -273,7 +276,7 @@ export class MeshNode {
     if (equalBytes(mesh.preimage.founder, identity.key.publicKey)) {
       drafts.push({ type: 'mesh-founded', payload: encodeControl({ type: 'mesh-founded', preimage: mesh.preimage }) })
     }
-    this.#opening = log.append(drafts).then(
+    this.#opening = log.appendFirst(drafts).then(
       () => undefined,
       (error: unknown) => {
         this.init.logger.warn('the own chain could not be opened', { message: messageOf(error) })
@@ -340,7 +343,7 @@ function networkOptions(init: NodeInit, mesh: Uint8Array) {
     listen: network.listen,
     door: network.door,
     announce: [],
-    bootstrap: [],
+    bootstrap: init.bootstrap,
     topic,
     mdns: network.mdns,
     mdnsServiceTag: `_pmesh-${createHash('sha256').update(init.mesh.meshSecret).update('mdns').digest('hex').slice(0, 16)}._udp.local`,

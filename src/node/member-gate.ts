@@ -63,9 +63,15 @@ export class MemberGate {
   readonly #granted = new Map<PublicKeyHex, number>()
   readonly #hellos = new Map<PublicKeyHex, PeerHello>()
   readonly #asking = new Map<PublicKeyHex, number>()
+  readonly #refusals = new Map<PublicKeyHex, ErrorCode>()
 
   constructor(options: AdmissionOptions) {
     this.#options = options
+  }
+
+  /** Members that do not let this node in, and the code they gave. */
+  get refusals(): ReadonlyMap<PublicKeyHex, ErrorCode> {
+    return this.#refusals
   }
 
   helloOf(peer: PublicKeyHex): PeerHello | null {
@@ -111,6 +117,7 @@ export class MemberGate {
     if (Math.abs(hello.timeMs - clock.now()) > HELLO_SKEW_MS_MAX) logger.warn('a member’s clock is more than a day off', { peer })
     const member = log.view.members.get(peer)
     if (member === undefined ? !this.#pathHolds(sender, hello.certificates) : member.removal !== null) return false
+    this.#refusals.delete(peer)
     this.#hellos.set(peer, { instance: hello.instance, timeMs: hello.timeMs, version: hello.version })
     return true
   }
@@ -210,8 +217,14 @@ export class MemberGate {
         exchange.send(request)
         return tryDecodeAdmitAnswer(await exchange.receive())
       })
-      if (answer !== null && 'admission' in answer) await network().connect(answer.admission.mainAddresses)
-      else logger.warn('a member does not admit this node', { peer, code: answer?.refusal ?? 'malformed' })
+      if (answer !== null && 'admission' in answer) {
+        this.#refusals.delete(peer)
+        await network().connect(answer.admission.mainAddresses)
+      } else {
+        const code = answer?.refusal ?? 'PEER_NOT_ADMITTED'
+        this.#refusals.set(peer, code)
+        logger.warn('a member does not admit this node', { peer, code })
+      }
     } catch (error) {
       logger.info('a member’s door could not be reached', { peer, message: messageOf(error) })
     }

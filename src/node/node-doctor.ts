@@ -6,6 +6,11 @@ import type { MeshNode } from './create-node.ts'
 import type { DoctorLine } from './node-api.ts'
 import { memberStatuses, viewOf } from './node-status.ts'
 
+/** `1 event`, `2 events`. */
+export function countOf(count: number, one: string, many = `${one}s`): string {
+  return `${count} ${count === 1 ? one : many}`
+}
+
 const FREE_BYTES_LOW = 1024 * 1024 * 1024
 
 export function diagnoseNode(node: MeshNode): DoctorLine[] {
@@ -17,7 +22,7 @@ function storeLines(node: MeshNode): DoctorLine[] {
   const lines: DoctorLine[] = []
   if (log.failure === null) lines.push({ section: 'store', level: 'ok', text: 'writes reach the disk', hint: '' })
   else lines.push({ section: 'store', level: 'error', text: `writes fail: ${log.failure}`, hint: `pmesh help ${log.failure}` })
-  if (log.damaged.length > 0) lines.push({ section: 'store', level: 'warn', text: `${log.damaged.length} chains were reset to their last whole append and heal from members`, hint: 'pmesh log verify' })
+  if (log.damaged.length > 0) lines.push({ section: 'store', level: 'warn', text: `${countOf(log.damaged.length, 'chain')} reset to the last whole append; members heal the rest`, hint: 'pmesh log verify' })
   try {
     const { bavail, bsize } = statfsSync(init.paths.store)
     const free = bavail * bsize
@@ -36,10 +41,10 @@ function networkLines(node: MeshNode): DoctorLine[] {
   const connected = node.network.peers().length
   const lines: DoctorLine[] = [
     main.length > 0
-      ? { section: 'network', level: 'ok', text: `main host listens on ${main.length} addresses`, hint: '' }
+      ? { section: 'network', level: 'ok', text: `main host listens on ${countOf(main.length, 'address', 'addresses')}`, hint: '' }
       : { section: 'network', level: 'warn', text: 'the main host listens nowhere: this node can only dial', hint: 'pmesh config set network.listen' },
     door.length > 0
-      ? { section: 'network', level: 'ok', text: `door listens on ${door.length} addresses`, hint: '' }
+      ? { section: 'network', level: 'ok', text: `door listens on ${countOf(door.length, 'address', 'addresses')}`, hint: '' }
       : { section: 'network', level: 'warn', text: 'no door: nobody can join through this node', hint: 'pmesh config set network.door' }
   ]
   if (members > 1) {
@@ -54,7 +59,7 @@ function memberLines(node: MeshNode): DoctorLine[] {
   for (const member of memberStatuses(viewOf(node))) {
     if (member.removed) continue
     if (member.chain === 'forked' || member.chain === 'contradicted') lines.push({ section: 'members', level: 'error', text: `${member.name}: ${member.chain}`, hint: `pmesh why ${member.name}` })
-    else if (member.behind > 0) lines.push({ section: 'members', level: 'warn', text: `${member.name}: ${member.behind} events behind`, hint: `pmesh why ${member.name}` })
+    else if (member.behind > 0) lines.push({ section: 'members', level: 'warn', text: `${member.name}: ${countOf(member.behind, 'event')} behind`, hint: `pmesh why ${member.name}` })
   }
   for (const [key, farMs] of node.log.farFuture) {
     lines.push({ section: 'members', level: 'warn', text: `${node.directory.ref(key).name}: clock ${Math.round(farMs / 1000)} s ahead`, hint: 'set its clock by NTP' })

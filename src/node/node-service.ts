@@ -2,6 +2,7 @@
 
 import { open } from 'node:fs/promises'
 import { fromHex, toHex, tryParseHex, utf8 } from '../base/bytes.ts'
+import { systemClock } from '../base/clock.ts'
 import { isMeshError, MeshError } from '../base/mesh-error.ts'
 import { defaultRights, hasRight, type Role } from '../identity/certificate.ts'
 import { fingerprintWords, peerIdOf } from '../identity/peer-id.ts'
@@ -63,7 +64,7 @@ export function createNodeService(runtime: NodeRuntime): NodeApi {
       const { name } = runtime.node.directory.own.record
       return { peerId: peerIdOf(key.publicKey), publicKey: key.publicKeyHex, fingerprint: fingerprintWords(key.publicKey), name, sealedBy: runtime.sealedBy }
     },
-    identityClaim: async () => runtime.node.shell.step({ kind: 'claim', timeMs: Date.now() }),
+    identityClaim: async () => runtime.node.shell.step({ kind: 'claim', timeMs: systemClock.now() }),
     recoveryOverride: async () => runtime.node.shell.step({ kind: 'override' }),
 
     members: async () => memberStatuses(viewOf(runtime.node)),
@@ -172,7 +173,7 @@ function peerRecords(node: MeshNode): PeerRecord[] {
     address: info.address,
     direction: info.direction,
     relayed: info.relayed,
-    connectedAt: isoTime(info.sinceMs),
+    connectedAt: isoTime(systemClock.now() - info.sinceMs),
     rttMs: info.rttMs ?? null,
     gossip: info.gossip,
     sendBacklogBytes: info.sendBacklogBytes

@@ -136,20 +136,24 @@ export function nodeStatus(node: MeshNode, socket: string): NodeStatus {
       founder: peerIdOf(log.view.founder)
     },
     listening: { main, door, mdns: init.config.network.mdns },
-    log: { events, openedInMs: Math.round(node.openedInMs), synced: behind === 0 && log.failure === null, behind },
+    log: { events, openedInMs: Math.round(node.openedInMs), synced: behind === 0 && log.failure === null && (self?.removal ?? null) === null, behind },
     members,
     health: healthOf(view, members)
   }
 }
 
 function healthOf(view: NodeView, members: readonly MemberStatus[]): NodeStatus['health'] {
-  const { log, directory } = view.node
+  const { log, directory, gate } = view.node
   const health: NodeStatus['health'][number][] = []
   if (log.failure !== null) health.push({ level: 'error', text: `the store cannot write (${log.failure})`, hint: `pmesh help ${log.failure}` })
   if (log.damaged.length > 0) health.push({ level: 'warn', text: `${log.damaged.length} chains lost events to a damaged store and heal from members`, hint: 'pmesh doctor' })
   for (const member of members) {
     if (member.chain === 'forked') health.push({ level: 'warn', text: `${member.name} wrote two histories; both are kept`, hint: `pmesh why ${member.name}` })
     if (member.chain === 'contradicted') health.push({ level: 'error', text: `${member.name}’s log here is contradicted by a signed head`, hint: `pmesh why ${member.name}` })
+  }
+  for (const [key, code] of gate.refusals) {
+    const said = code === 'MEMBER_REMOVED' ? 'says that this node was removed' : `does not let this node in (${code})`
+    health.push({ level: 'error', text: `${directory.ref(key).name} ${said}`, hint: `pmesh help ${code}` })
   }
   for (const [key, farMs] of log.farFuture) {
     const text = `${directory.ref(key).name}’s clock is ${Math.round(farMs / 1000)} s ahead (limit ${LIMITS.clockSkewMsMax / 1000} s)`

@@ -4,6 +4,7 @@ import { toHex } from '../base/bytes.ts'
 import type { MemberState } from '../log/mesh-fold.ts'
 import type { MemberRef, WhyStep } from './node-api.ts'
 import { isoTime } from './event-view.ts'
+import { countOf } from './node-doctor.ts'
 import { memberStatus, type NodeView } from './node-status.ts'
 
 const step = (question: string, ok: boolean | null, answer: string, hint = ''): WhyStep => ({ question, ok, answer, hint: ok === true ? '' : hint })
@@ -38,21 +39,21 @@ function connected({ node, peers }: NodeView, member: MemberState): WhyStep {
   const { addresses, attempts, nextDialInMs, lastDialError } = node.network.diagnose(member.key)
   if (addresses.length === 0) return step('connected?', false, 'no address of it is known', 'pmesh peer connect ADDRESS')
   const next = nextDialInMs === undefined ? '' : `, next in ${Math.ceil(nextDialInMs / 1000)} s`
-  return step('connected?', false, `${attempts} dials of ${addresses.length} addresses failed${next}${lastDialError === undefined ? '' : `: ${lastDialError}`}`, 'is its node running and reachable? pmesh peer connect ADDRESS')
+  return step('connected?', false, `${countOf(attempts, 'dial')} of ${countOf(addresses.length, 'address', 'addresses')} failed${next}${lastDialError === undefined ? '' : `: ${lastDialError}`}`, 'is its node running and reachable? pmesh peer connect ADDRESS')
 }
 
 function frontier({ replication }: NodeView, member: MemberState): WhyStep {
   const peer = replication.peers.find((status) => status.key === member.key)
   if (peer === undefined) return step('frontiers exchanged?', null, 'not connected')
   if (!peer.answered) return step('frontiers exchanged?', false, 'it has not answered yet')
-  return step('frontiers exchanged?', true, peer.inSync ? 'both hold the same' : `differ; ${peer.fetches} fetches run`)
+  return step('frontiers exchanged?', true, peer.inSync ? 'both hold the same' : `they differ; ${countOf(peer.fetches, 'fetch', 'fetches')} running`)
 }
 
 function gaps(view: NodeView, member: MemberState): WhyStep {
   const { behind, events } = memberStatus(view, member)
   const sources = view.replication.chains.filter((chain) => chain.key.startsWith(member.key) && chain.source !== null)
-  if (behind === 0) return step('all of its events here?', events > 0 ? true : null, events > 0 ? `${events} events, none known to be missing` : 'none yet', 'wait for its first event')
-  return step('all of its events here?', false, `${behind} events behind${sources.length > 0 ? ', being fetched' : ', no connected member offers them'}`, 'connect a member that holds them')
+  if (behind === 0) return step('all of its events here?', events > 0 ? true : null, events > 0 ? `${countOf(events, 'event')}, none known to be missing` : 'none yet', 'wait for its first event')
+  return step('all of its events here?', false, `${countOf(behind, 'event')} behind${sources.length > 0 ? ', being fetched' : ', no connected member offers them'}`, 'connect a member that holds them')
 }
 
 function chainState({ node, replication }: NodeView, member: MemberState): WhyStep {

@@ -14,6 +14,8 @@ interface BeaconRecord {
   confirmed: Head | null
 }
 
+const HURRY_MS = 30_000
+
 export interface BeaconHooks {
   /** A beacon of the own key. */
   own(beacon: Beacon): void
@@ -27,6 +29,7 @@ export class Beacons {
   #toldHead: Head | null = null
   #bytes: Uint8Array | null = null
   #toldMs = Number.NEGATIVE_INFINITY
+  #hurryUntilMs = Number.NEGATIVE_INFINITY
 
   constructor(core: Core, hooks: BeaconHooks) {
     this.#core = core
@@ -36,6 +39,12 @@ export class Beacons {
   /** The own durable head moved. */
   ownHead(head: Head): void {
     this.#ownHead = head
+    this.#core.wake('beacon', Math.max(this.#core.nowMs, this.#toldMs + LIMITS.beaconIntervalMsMin))
+  }
+
+  /** Tells often for a while, so that two live copies of one key find out. */
+  hurry(): void {
+    this.#hurryUntilMs = this.#core.nowMs + HURRY_MS
     this.#core.wake('beacon', Math.max(this.#core.nowMs, this.#toldMs + LIMITS.beaconIntervalMsMin))
   }
 
@@ -53,7 +62,10 @@ export class Beacons {
     const { nowMs, members } = this.#core
     const head = this.#ownHead
     if (head === null) return
-    const quietMs = Math.max(LIMITS.beaconQuietMs, members.size * LIMITS.beaconQuietPerMemberMs)
+    const hurries = nowMs < this.#hurryUntilMs
+    const quietMs = hurries
+      ? LIMITS.beaconIntervalMsMin
+      : Math.max(LIMITS.beaconQuietMs, members.size * LIMITS.beaconQuietPerMemberMs)
     const changed = this.#toldHead === null || !sameLink(this.#toldHead.link, head.link)
     const due = this.#toldMs + (changed ? LIMITS.beaconIntervalMsMin : quietMs)
     if (due > nowMs) return this.#core.wake('beacon', due)

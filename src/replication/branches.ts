@@ -4,16 +4,18 @@
 import { LIMITS } from '../base/limits.ts'
 import type { ChainState } from '../log/chain-state.ts'
 import { type ChainKey, chainKeyOf, type ForkProof, type Head } from '../log/statement.ts'
-import { type ChainRecord, linkName, restricted, sameLink, storedSeq } from './chain-table.ts'
+import { type ChainRecord, linkName, placeOf, restricted, sameLink, storedSeq } from './chain-table.ts'
 import type { Core, PeerRecord } from './core.ts'
 
 const WITNESS_SPREAD_MS = 3000
 const WITNESS_PATIENCE_MS = 30_000
-const RETRY_MS = 30_000
+const EPOCH_GAP_MS = 30_000
 
 export interface BranchHooks {
   /** The own log may be appended to. */
   mayAppend(): boolean
+  /** The own chain is forked: perhaps another copy of the key is live. */
+  ownForked(): void
 }
 
 export class Branches {
@@ -23,8 +25,8 @@ export class Branches {
   readonly #due = new Map<ChainKey, number>()
   /** Links of the heads that were witnessed since the start. */
   readonly #witnessed = new Map<ChainKey, Set<string>>()
-  /** Own chain keys that a new epoch was asked for, and when. */
-  readonly #opened = new Map<ChainKey, number>()
+  /** When a new epoch of the own chain was asked for last. */
+  #openedMs = Number.NEGATIVE_INFINITY
   /** Heads of other branches of the own key that fork searches met. */
   readonly #ownBranches = new Map<ChainKey, Head[]>()
 
@@ -39,8 +41,9 @@ export class Branches {
     if (state === null) return
     if (state.fork !== null && before?.fork == null) this.#spread(record.key, state.fork)
     if (!restricted(state)) return
-    if (this.#core.isOwn(record.author)) {
-      if (state.fork !== null && !state.closed) this.#core.wake('branches', this.#core.nowMs)
+    if (this.#core.isOwn(record.author) && !state.closed) {
+      this.#hooks.ownForked()
+      this.#core.wake('branches', this.#core.nowMs)
     } else if (!this.#due.has(record.key) && this.#unwitnessed(record).length > 0) this.#plan(record)
   }
 
@@ -85,22 +88,28 @@ export class Branches {
     }
   }
 
-  /** A head of another branch of the own key; the next epoch adopts it. */
+  /** A sealed head of the own key that is not stored here: the next epoch adopts it, a closed one's is witnessed. */
   ownBranch(head: Head): void {
     const known = this.#ownBranches.get(head.key) ?? []
     if (known.length >= LIMITS.epochBranchesMax || known.some((other) => sameLink(other.link, head.link))) return
     this.#ownBranches.set(head.key, [...known, head])
+    const record = this.#core.chains.get(head.key)
+    if (record?.state?.closed === true && !this.#due.has(head.key)) this.#plan(record)
   }
 
-  /** Goes on in the next epoch of the own chain. Once per chain key; repeated when the log did not take it. */
+  /** Goes on in the next epoch of the own chain; false when that must wait or is done. Repeated when the log did not take it. */
   openEpoch(record: ChainRecord, missing: Head | null): boolean {
-    const { state, key } = record
-    const askedMs = this.#opened.get(key)
-    if (askedMs !== undefined && askedMs + RETRY_MS > this.#core.nowMs) return false
+    const { state } = record
+    // One at a time: another live copy of the key would answer each epoch with its own, without end (PROTOCOL §4 "instance").
+    const freeMs = this.#openedMs + EPOCH_GAP_MS
+    if (freeMs > this.#core.nowMs) {
+      this.#core.wake('branches', freeMs)
+      return false
+    }
     const next = this.#core.chains.get(chainKeyOf(record.author, record.chain, record.epoch + 1))
     if (state?.closed === true || storedSeq(next) > 0) return false
-    this.#opened.set(key, this.#core.nowMs)
-    this.#core.wake('branches', this.#core.nowMs + RETRY_MS)
+    this.#openedMs = this.#core.nowMs
+    this.#core.wake('branches', this.#core.nowMs + EPOCH_GAP_MS)
     const kept = state?.tips[0] ?? null
     const branches = this.#branchesOf(record, kept, missing)
     this.#core.emit({
@@ -168,11 +177,34 @@ export class Branches {
     this.#due.delete(key)
     const record = this.#core.chains.get(key)
     if (record === undefined || !restricted(record.state)) return
-    for (const head of this.#unwitnessed(record)) {
-      const done = this.#witnessed.get(key) ?? new Set()
-      if (done.size >= LIMITS.branchesWitnessedMax) return
-      this.#witnessed.set(key, done.add(linkName(head.link)))
-      this.#core.emit({ kind: 'append-record', record: { type: 'branch-witnessed', head } })
+    for (const head of this.#unwitnessed(record)) this.#record(head)
+    for (const head of this.#ownBranches.get(key) ?? []) this.#recordUnlessStored(record, head)
+  }
+
+  #record(head: Head): void {
+    const done = this.#witnessed.get(head.key) ?? new Set()
+    if (done.size >= LIMITS.branchesWitnessedMax || done.has(linkName(head.link))) return
+    this.#witnessed.set(head.key, done.add(linkName(head.link)))
+    this.#core.emit({ kind: 'append-record', record: { type: 'branch-witnessed', head } })
+  }
+
+  /** What lies inside a stored line needs no word of its own. */
+  #recordUnlessStored(record: ChainRecord, head: Head): void {
+    const { state } = record
+    if (state === null || covered(state, head)) return
+    const lines = state.tips.filter((tip) => tip.lastSeq >= head.lastSeq)
+    let left = lines.length
+    let stored = false
+    if (left === 0) return this.#record(head)
+    for (const line of lines) {
+      const ticket = this.#core.ticket({
+        points: ([at]) => {
+          left--
+          stored ||= at != null && sameLink(at.link, head.link)
+          if (left === 0 && !stored) this.#record(head)
+        }
+      })
+      this.#core.emit({ kind: 'read-points', ticket, key: record.key, tip: placeOf(line), seqs: [head.lastSeq] })
     }
   }
 }

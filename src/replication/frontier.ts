@@ -15,6 +15,8 @@ export interface FrontierHooks {
   answered(peer: PeerRecord): void
   /** A peer does not know of a fork that is proven here. */
   proofMissing(peer: PeerRecord, key: string): void
+  /** A peer shows a sealed head of the own key above what is known here. */
+  ownHeadShown(head: Head): void
   /** A peer holds the own head. */
   ownHeadHeld(): void
 }
@@ -161,6 +163,7 @@ export class Frontier {
     let invalid = false
     heads.forEach((head, index) => {
       const claim = peer.claims.get(head.key)
+      if (valid[index] === true && this.#core.isOwn(toHex(head.author))) this.#hooks.ownHeadShown(head)
       if (valid[index] !== true) {
         // Without an answer the store failed: nobody is blamed, the next frontier shows it again.
         if (valid[index] === false) invalid = true

@@ -21,6 +21,8 @@ export interface GossipHooks {
   /** A peer may have an append that is not here. */
   hint(peer: PeerRecord, head: Head): void
   touch(): void
+  /** An append of the own key that does not follow what is stored here. */
+  ownHeadShown(head: Head): void
   ownAhead(): void
 }
 

@@ -128,7 +128,10 @@ export class Recovery {
     if (missing === null && (answered === peers.size || stalled)) return 'none'
     if (missing === null) return 'answers'
     if (!stalled) return 'own-log'
-    this.#hooks.openEpoch(missing.record, missing.head)
+    if (!this.#hooks.openEpoch(missing.record, missing.head)) {
+      this.#core.wake('recovery', nowMs + LIMITS.recoveryAloneMs)
+      return 'own-log'
+    }
     this.#markerHead = null
     return 'none'
   }

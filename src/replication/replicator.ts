@@ -47,6 +47,7 @@ export class Replicator {
       claimsChanged: () => this.#fetching.touch(),
       answered: (peer) => this.#answered(peer),
       proofMissing: (peer, key) => this.#branches.proofMissing(peer, key),
+      ownHeadShown: (head) => this.#branches.ownBranch(head),
       ownHeadHeld: () => this.#recovery.ownHeadHeld()
     })
     this.#fetching = new Fetching(core, {
@@ -59,9 +60,13 @@ export class Replicator {
     this.#gossip = new Gossip(core, {
       hint: (peer, head) => this.#frontier.hint(peer, head),
       touch: () => this.#fetching.touch(),
+      ownHeadShown: (head) => this.#branches.ownBranch(head),
       ownAhead: () => this.#recovery.again()
     })
-    this.#branches = new Branches(core, { mayAppend: () => this.#recovery.phase === 'ready' })
+    this.#branches = new Branches(core, {
+      mayAppend: () => this.#recovery.phase === 'ready',
+      ownForked: () => this.#beacons.hurry()
+    })
     this.#instances = new Instances(core, () => this.#recovery.instanceChanged())
     this.#beacons = new Beacons(core, { own: (beacon) => this.#instances.seen(beacon.instance, beacon.timeMs) })
     this.#recovery = new Recovery(core, {
@@ -311,8 +316,9 @@ export class Replicator {
 
   #searched(record: ChainRecord, peer: PeerRecord, found: boolean): void {
     const claim = peer.claims.get(record.key)
-    if (found && this.#core.isOwn(record.author) && claim?.checked === true && claim.head !== null)
+    if (found && this.#core.isOwn(record.author) && claim?.checked === true && claim.head !== null) {
       this.#branches.ownBranch(claim.head)
+    }
     if (!found) record.avoided.set(peer.peer, this.#core.nowMs + LIMITS.fetchStallMs)
     this.#fetching.touch()
   }

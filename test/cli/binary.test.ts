@@ -97,3 +97,24 @@ registerHooks({ resolve(name, parent, next) { const found = next(name, parent); 
     assert.doesNotMatch(stderr, /node_modules\/(libp2p|@libp2p|@chainsafe|level|classic-level|zod|@clack)\//)
   }
 })
+
+test('node start shows its block, serves the socket, refuses a second start, and ends with 0 on SIGTERM', async (context) => {
+  const home = join(temporaryHome(context), 'home')
+  const places = ['--listen', '/ip4/127.0.0.1/tcp/0', '--door', '/ip4/127.0.0.1/tcp/0', '--no-mdns']
+  const node = start(context, home, ['node', 'start', ...places])
+  const waited = await start(context, home, ['node', 'wait']).ended
+  assert.deepEqual([waited.code, waited.stdout], [0, 'ready\n'])
+  await until(() => node.seen.stdout.includes('next: '))
+  assert.match(
+    node.seen.stdout,
+    /^pmesh \S+ {3}node .+\n {2}mesh {8}home \(1 member\)\n {2}listening {3}\/ip4\/127\.0\.0\.1\/tcp\/\d+ · door \d+ · mDNS off\n {2}socket {6}\S+pmesh\.sock\n {2}log {9}\d+ events, /
+  )
+  const second = await start(context, home, ['node', 'start', ...places]).ended
+  assert.equal(second.code, 1)
+  assert.match(second.stderr, /code {4}NODE_RUNNING/)
+  assert.equal((await start(context, home, ['status']).ended).code, 0)
+  node.child.kill('SIGTERM')
+  assert.equal((await node.ended).code, 0)
+  assert.equal(existsSync(join(home, 'run', 'pmesh.sock')), false)
+  assert.equal((await start(context, home, ['status']).ended).code, 10)
+})

@@ -93,7 +93,7 @@ test('the block of a started node is aligned and names what listens where', asyn
   mesh        home (3 members)
   listening   /ip4/0.0.0.0/tcp/4701 · door 4702 · mDNS on
   socket      ~/.phantom-mesh/run/pmesh.sock
-  log         1 204 events, verified in 41 ms
+  log         1 204 events, opened in 41 ms
 ready in 0.4 s — Ctrl-C to stop
 next: pmesh status
 `

@@ -1,13 +1,14 @@
 // pmesh init: makes the home, the identity and a mesh of one before the first start. Needs no node and starts none.
 
 import { systemRandom } from '../../base/clock.ts'
+import { silentLogger } from '../../base/logger.ts'
 import { MeshError } from '../../base/mesh-error.ts'
 import { loadConfig, setConfigValue } from '../../config/config-file.ts'
 import { prepareHome } from '../../config/paths.ts'
 import { signingKeyFromSeed } from '../../identity/ed25519.ts'
 import { createIdentity, identityExists } from '../../identity/identity-store.ts'
 import type { SealMethod } from '../../identity/key-wrapping.ts'
-import { meshFile, saveMeshFile } from '../../identity/mesh-file.ts'
+import { isMeshName } from '../../identity/mesh-id.ts'
 import { fingerprintWords, peerIdOf } from '../../identity/peer-id.ts'
 import { recoveryWords } from '../../identity/recovery-words.ts'
 import type { CommandContext } from '../command-context.ts'
@@ -26,6 +27,8 @@ const MESH_NAME = 'home'
 
 export async function initHome(context: CommandContext, _args: readonly [], options: InitOptions): Promise<number> {
   const { paths } = context
+  const { meshName = MESH_NAME } = options
+  if (!isMeshName(meshName)) throw new MeshError('USAGE', 'a mesh name is 1 to 64 bytes of text')
   prepareHome(paths)
   if (identityExists(paths)) {
     throw new MeshError('MESH_ALREADY_MEMBER', 'cannot make an identity: this home has one', {
@@ -41,18 +44,14 @@ export async function initHome(context: CommandContext, _args: readonly [], opti
     seal === 'passphrase' ? { seal, passphrase: await newPassphrase(context) } : { seal }
   )
   const recoverySeed = options.recoveryKey === true ? systemRandom.bytes(32) : null
-  const mesh = meshFile({
-    preimage: {
-      founder: key.publicKey,
-      recovery: recoverySeed === null ? null : signingKeyFromSeed(recoverySeed).publicKey,
-      nonce: systemRandom.bytes(16),
-      name: options.meshName ?? MESH_NAME
-    },
-    path: [],
-    meshSecret: systemRandom.bytes(32),
-    bootstrap: []
+  const { foundMesh } = await import('../../node/found-mesh.ts')
+  const mesh = await foundMesh({
+    paths,
+    identity: { key, keyRing },
+    name: meshName,
+    recovery: recoverySeed === null ? null : signingKeyFromSeed(recoverySeed).publicKey,
+    logger: silentLogger
   })
-  saveMeshFile(paths, keyRing.ring, mesh)
   const recovery = recoverySeed === null ? null : recoveryWords(recoverySeed)
   const result = {
     home: paths.home,

@@ -1,6 +1,6 @@
 // pmesh log export: the node writes all chains, or one author's, to a file.
 
-import { existsSync } from 'node:fs'
+import { existsSync, rmSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { MeshError } from '../../base/mesh-error.ts'
 import type { CommandContext } from '../command-context.ts'
@@ -24,6 +24,7 @@ export async function exportLog(
       hint: 'Choose another name, or say --force.'
     })
   }
+  if (options.force === true) rmSync(path, { force: true })
   const result = await context.callWithProgress('exporting', 'log/export', {
     path,
     ...(options.member === undefined ? {} : { author: options.member })

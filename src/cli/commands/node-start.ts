@@ -4,6 +4,7 @@ import { MeshError } from '../../base/mesh-error.ts'
 import { checkHome } from '../../config/paths.ts'
 import type { NodeStatus } from '../../rpc/methods.ts'
 import { createRpcServer } from '../../rpc/rpc-server.ts'
+import { isSocketLive } from '../../rpc/socket-file.ts'
 import type { CommandContext } from '../command-context.ts'
 import { countOf, formatCount, formatDuration, shortId, shortPath } from '../human-text.ts'
 import type { Output } from '../output.ts'
@@ -26,9 +27,6 @@ export async function startNodeCommand(
 ): Promise<number> {
   const startedAt = performance.now()
   const { out } = context
-  const { mdns, ...given } = options
-  // Only what was said is a flag: the rest comes from config.toml.
-  const flags = { ...given, ...(mdns ? {} : { mdns }) }
   if (context.terminal.isRoot) {
     out.warn(
       { text: '!', style: 'yellow' },
@@ -36,41 +34,53 @@ export async function startNodeCommand(
     )
   }
   checkHome(context.paths)
-  if ((await context.clientIfRunning()) !== null) {
-    throw new MeshError('NODE_RUNNING', 'cannot start: a node runs on this home', { details: { socket: context.socket() } })
+  const socket = context.socket()
+  if (await isSocketLive(socket)) {
+    throw new MeshError('NODE_RUNNING', 'cannot start: a node runs on this home', { details: { socket } })
   }
+  const node = await launch(context, options, socket)
+  const server = createRpcServer({ api: node.api, path: socket, logger: node.logger })
+  const stop = () => void node.stop()
+  context.signal.addEventListener('abort', stop)
+  try {
+    await server.start()
+    if (context.signal.aborted) stop()
+    else await announce(context, node.api, performance.now() - startedAt)
+    await node.done
+  } finally {
+    context.signal.removeEventListener('abort', stop)
+    await node.stop()
+    await server.stop()
+  }
+  if (!out.json) out.remark('stopped')
+  return 0
+}
+
+async function launch(context: CommandContext, options: NodeStartOptions, socket: string) {
   const { startNode } = await import('../../node/start-node.ts')
-  const node = await withPassphrase(context, (passphrase) =>
+  const { mdns, ...given } = options
+  return withPassphrase(context, (passphrase) =>
     startNode({
       home: context.paths,
-      flags,
-      socket: context.socket(),
+      // Only what was said is a flag: the rest comes from config.toml.
+      flags: { ...given, ...(mdns ? {} : { mdns }) },
+      socket,
       ...(passphrase === undefined ? {} : { passphrase }),
       onEvent: (line) => {
-        if (!out.json) out.note(line)
+        if (!context.out.json) context.out.note(line)
       }
     })
   )
-  const server = createRpcServer({ api: node.api, path: context.socket(), logger: node.logger })
-  try {
-    await server.start()
-  } catch (error) {
-    await node.stop()
-    throw error
-  }
-  const stop = () => void node.stop()
-  context.signal.addEventListener('abort', stop)
-  if (context.signal.aborted) stop()
-  else {
-    const status = await node.api.status()
-    if (out.json) out.value(status)
-    else printStarted(out, status, performance.now() - startedAt, context.userHome)
-  }
-  await node.done
-  await server.stop()
-  context.signal.removeEventListener('abort', stop)
-  if (!out.json) out.remark('stopped')
-  return 0
+}
+
+async function announce(
+  context: CommandContext,
+  api: { status(): Promise<NodeStatus> },
+  elapsedMs: number
+): Promise<void> {
+  const status = await api.status()
+  if (context.out.json) context.out.value(status)
+  else printStarted(context.out, status, elapsedMs, context.userHome)
 }
 
 /** The block of a started node: what listens where, and the next step. */
@@ -78,7 +88,7 @@ export function printStarted(out: Output, status: NodeStatus, elapsedMs: number,
   const { mesh, listening, log } = status
   const doors = listening.door.map((address) => /\/tcp\/(\d+)/.exec(address)?.[1] ?? address)
   const places = [
-    listening.main.length === 0 ? 'nowhere' : listening.main.join(' '),
+    listening.main.length === 0 ? 'nowhere' : listening.main.map(withoutPeerId).join(' '),
     ...(doors.length === 0 ? [] : [`door ${[...new Set(doors)].join(' ')}`]),
     listening.mdns ? 'mDNS on' : 'mDNS off'
   ]
@@ -99,4 +109,9 @@ export function printStarted(out: Output, status: NodeStatus, elapsedMs: number,
   out.line(`${ready} in ${formatDuration(elapsedMs)} — Ctrl-C to stop`)
   const next = mesh.members > 1 ? 'pmesh status' : 'pmesh invite create'
   out.remark('next: ', { text: next, style: 'bold' })
+}
+
+/** The address without this node's own id at its end: the block names it above. */
+function withoutPeerId(address: string): string {
+  return address.replace(/\/p2p\/[^/]+$/, '')
 }
