@@ -61,7 +61,6 @@ function checkEvent({ header, erased, salt, text: utf8, payload: hex }, place, s
   demand(erased ? flags === 1 && isHex(eraser, 48) : same, `LOG_HASH_MISMATCH event ${seq}: not the signed payload`)
   return { type, seq, id: sha256('event', bytes), size: bytes.length + 16 + length, payload, eraser }
 }
-
 class ExportCheck {
   result = { verdict: 'verified', code: null, message: null, stage: -1, lines: 0, events: 0, erased: 0, author: null }
   rows = new Map() // place → { open: appends that may go on, lastSeq, forked, closed }
@@ -81,8 +80,7 @@ class ExportCheck {
     const bytes = Buffer.from(founder + (recovery ?? ZEROS) + nonce, 'hex')
     demand(format === 'pmesh-export/1' && bytes.length === 80, 'EXPORT_INVALID not an export of pmesh')
     demand(sha256('mesh', Buffer.concat([bytes, Buffer.from(name)])) === mesh, 'STORE_FOREIGN mesh id and preimage')
-    Object.assign(this.result, { mesh, author })
-    Object.assign(this, { mesh, recovery, ranks: new Map([[founder, 0]]) })
+    Object.assign(this, { mesh, recovery, ranks: new Map([[founder, 0]]), result: { ...this.result, mesh, author } })
   }
   row(place) {
     if (!this.rows.has(place)) this.rows.set(place, { open: [{ lastSeq: 0, sealed: true, next: 0 }], lastSeq: 0 })
@@ -122,7 +120,7 @@ class ExportCheck {
     if (eraser) this.result.erased += 1
     if (type === 'event-erased') this.erasers.set(place + integer(8, seq), true)
     const control = /^(member-admitted|founder-named|epoch-opened)$/.test(type)
-    const { certificate, founder, counter, cuts, signature, kept } = control ? fieldsOf(payload) : {}
+    const { certificate, founder, counter, cuts, signature, kept, branches } = control ? fieldsOf(payload) : {}
     if (isHex(certificate, 175) && certificate.startsWith(this.mesh) && place.startsWith(certificate.slice(128, 192))) {
       const [issuer, bytes] = [certificate.slice(128, 192), Buffer.from(certificate, 'hex')]
       const holds = signed('certificate', issuer, bytes.subarray(0, 111), bytes.subarray(111))
@@ -134,10 +132,12 @@ class ExportCheck {
       if (signed('refound', this.recovery, text, Buffer.from(signature, 'hex'))) this.ranks.set(founder, 0)
     }
     if (type !== 'epoch-opened' || seq !== 1 || epoch === 1 || kept === undefined) return
-    const [head, before] = [kept && headOf(kept, this.mesh), place.slice(0, 72) + integer(4, epoch - 1)]
-    if (prev !== (kept ? head.link : ZEROS) || (kept && (head.place !== before || !head.sealed))) return
+    const before = place.slice(0, 72) + integer(4, epoch - 1)
+    const texts = [kept ?? [], branches ?? []].flat().filter((text) => isHex(text, 212))
+    const heads = texts.map((text) => ({ ...headOf(text, this.mesh), counts: true }))
+    if (prev !== (kept ? heads[0]?.link : ZEROS) || heads.some((head) => head.place !== before || !head.sealed)) return
     this.row(before).closed = true
-    if (kept) this.demanded.push({ ...head, kept })
+    this.demanded.push(...heads)
   }
   fork(proof) {
     const [a, b] = [headOf(proof.slice(0, 424), this.mesh), headOf(proof.slice(424), this.mesh)]
@@ -158,13 +158,13 @@ class ExportCheck {
     demand(this.result.events > 0, 'LOG_UNKNOWN there is no event: nothing can be said', 'unknown')
     const ends = [...this.rows.values()].flatMap((row) => row.open)
     demand(!ends.some((one) => one.next === 0 && !one.sealed), 'LOG_SEAL_INVALID a chain ends with a bad seal')
-    const missing = new Map(this.demanded.map((head) => [head.link, head]))
+    const missing = new Map(this.demanded.reverse().map((head) => [head.link, head]))
     for (const { link } of ends) missing.delete(link)
     for await (const line of missing.size > 0 ? linesOf(path) : []) {
       if (line.startsWith('{"append"')) missing.delete(headOfAppend(JSON.parse(line).append, this.mesh).link)
     }
-    const excused = ({ forked, closed }, kept) => forked || (closed && !kept)
-    const lacking = [...missing.values()].filter(({ place, kept }) => !excused(this.row(place), kept))
+    const excused = ({ forked, closed }) => forked || closed
+    const lacking = [...missing.values()].filter(({ place, counts }) => counts || !excused(this.row(place)))
     demand(!lacking.some((head) => head.lastSeq <= this.row(head.place).lastSeq), 'LOG_FORKED not what was signed')
     const absent = [...this.erasers].filter(([, found]) => !found).map(([place]) => place)
     const isHere = (place) => Number(`0x${place.slice(80)}`) <= this.rows.get(place.slice(0, 80))?.lastSeq

@@ -171,6 +171,14 @@ class EventSimLog implements SimLog {
     return heads.some((other) => toHex(other.link) === toHex(head.link))
   }
 
+  lastStampMs(author: PublicKeyHex): number | null {
+    let newest: number | null = null
+    for (const row of this.#log.state.rows.values()) {
+      if (row.author === author) newest = Math.max(newest ?? 0, row.lastStamp.ms)
+    }
+    return newest
+  }
+
   stateHash(): string {
     const parts: string[] = []
     for (const state of [...this.states()].sort((a, b) => (a.key < b.key ? -1 : 1))) {
@@ -195,6 +203,11 @@ class EventSimLog implements SimLog {
 }
 
 export const eventLogKind: SimLogKind = {
+  damaged(snapshot, fromNewest) {
+    const image = snapshot as MemoryStoreImage
+    const gone = image.log.length - 1 - fromNewest
+    return gone < 0 ? image : { ...image, log: image.log.filter((_, index) => index !== gone) }
+  },
   async open(options, snapshot, ports) {
     const store = new MemoryStore()
     if (snapshot !== null) {

@@ -164,6 +164,10 @@ export class ModelLog implements SimLog {
     return appends?.length === 1 && first !== undefined && sealHolds(first.head) ? first.head : null
   }
 
+  lastStampMs(): number | null {
+    return null
+  }
+
   stateHash(): string {
     const parts: string[] = []
     for (const key of [...this.#lines.keys()].sort()) {

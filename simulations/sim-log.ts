@@ -45,6 +45,8 @@ export interface SimLog {
   tryHeadOf(frame: Uint8Array): Head | null
   /** Whether this append is stored. */
   holds(head: Head): boolean | Promise<boolean>
+  /** Time stamp of the newest event of an author, ms; null where the log keeps none. */
+  lastStampMs(author: PublicKeyHex): number | null
   /** One hash over everything that counts here. */
   stateHash(): string
   /** What is on the disk now, to be opened again later. */
@@ -66,5 +68,7 @@ export interface SimLogPorts {
 }
 
 export interface SimLogKind {
+  /** The disk with one of its newest writes gone; null where that cannot be told. */
+  damaged(snapshot: unknown, fromNewest: number): unknown
   open(options: SimLogOptions, snapshot: unknown, ports: SimLogPorts): Promise<SimLog>
 }

@@ -7,6 +7,7 @@ import { sha256 } from '../src/log/hash.ts'
 import type { Head } from '../src/log/statement.ts'
 import { encodeSyncMessage, tryDecodeSyncMessage } from '../src/network/wire/sync-codec.ts'
 import type { SyncMessage } from '../src/replication/contract.ts'
+import type { MachineSizes } from '../src/replication/replicator.ts'
 import { ModelLog } from './model-log.ts'
 import { Network } from './network.ts'
 import { type Prng, prng } from './prng.ts'
@@ -22,6 +23,7 @@ export interface WorldOptions {
 }
 
 export const modelLogKind: SimLogKind = {
+  damaged: () => null,
   open: (options, snapshot) => Promise.resolve(new ModelLog(options, snapshot))
 }
 
@@ -76,6 +78,10 @@ export class World {
     return this.node(0)
   }
 
+  get logKind(): SimLogKind {
+    return this.#options.logKind ?? modelLogKind
+  }
+
   get traceHash(): string {
     this.trace(`${this.network.messages} messages, ${this.network.bytes} bytes`)
     this.#flushTrace()
@@ -105,7 +111,7 @@ export class World {
     return new SimNode(id, {
       schedule: this.schedule,
       network: this.network,
-      logKind: this.#options.logKind ?? modelLogKind,
+      logKind: this.logKind,
       logOptions,
       random: this.random.fork(`node ${id}`),
       acknowledged: (head) => this.#acknowledged.push(head),
@@ -195,7 +201,7 @@ export class World {
     for (const node of this.nodes) {
       if (!node.alive) continue
       const sizes = node.replicator.sizes()
-      const bounds: Record<string, number> = {
+      const bounds: Partial<MachineSizes> = {
         parkedBytes: LIMITS.parkedBytesMax,
         fetches: LIMITS.fetchesMax,
         tickets: 4096,
@@ -204,7 +210,8 @@ export class World {
         serves: (2 * LIMITS.servesPerPeerMax + 1) * LIMITS.connectionsMax
       }
       for (const [name, bound] of Object.entries(bounds)) {
-        if ((sizes[name] ?? 0) > bound) throw new SimulationFailure(`${node.id}: ${name} ${sizes[name]} over ${bound}`)
+        if (sizes[name as keyof MachineSizes] > bound)
+          throw new SimulationFailure(`${node.id}: ${name} ${JSON.stringify(sizes)} over ${bound}`)
       }
     }
   }

@@ -3,6 +3,7 @@
 import type { Scenario } from '../scenario.ts'
 import { awayAndBack, brokenOff, calmGossip, partitionsAndChurn, slowReader } from './delivery.ts'
 import { emptyStoreWithPeers, lostForGood, restoredAlone, restoredWithPeers, twoLiveCopies } from './identity.ts'
+import { clocksJump, damagedDisk } from './machine-faults.ts'
 import { equivocation, liars, removal } from './trust.ts'
 
 export const SCENARIOS: readonly Scenario[] = [
@@ -18,5 +19,7 @@ export const SCENARIOS: readonly Scenario[] = [
   twoLiveCopies,
   liars,
   equivocation,
-  removal
+  removal,
+  clocksJump,
+  damagedDisk
 ]

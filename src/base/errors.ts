@@ -94,6 +94,7 @@ export const ERRORS = {
   MEMBER_UNKNOWN: failed(-32602, 'pmesh member list shows the members.'),
   MEMBER_AMBIGUOUS: usage(-32602, 'Give more characters of the name or peer id.'),
   MEMBER_FORBIDDEN: exits(12, -32020, 'Only a member with the right and a higher rank may do this.'),
+  MEMBER_RECOVERY_INVALID: exits(11, -32011, 'Type the 24 words that pmesh init --recovery-key showed.'),
   MEMBER_REMOVED: exits(12, -32020, 'A removed key never returns; make a new identity and join again.'),
 
   PEER_ID_MISMATCH: failed(-32602, 'The node at that address has another key; compare the peer ids.'),

@@ -84,9 +84,11 @@ export const LIMITS = {
   proofsPerMessageMax: 16,
   /** Faults of one peer before it is disconnected. */
   peerFaultsMax: 8,
-  /** Small messages of one peer: refilled per second, and the most at once. */
-  peerMessagesPerSecond: 64,
-  peerMessagesBurst: 512,
+  /** Budget for the small messages of one peer, dearer ones counting more: refilled per second, and the most at once. */
+  peerMessagesPerSecond: 512,
+  peerMessagesBurst: 2048,
+  /** Credit is given back in pieces of at least this size. */
+  creditBytesMin: 64 * KIB,
   /** Gossip may arrive out of order for this long before the gap is fetched. */
   gossipGapMs: 250,
   /** Pause after a failed fetch: doubled from the first to the last. */

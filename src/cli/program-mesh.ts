@@ -45,6 +45,13 @@ export function addMeshCommands(program: Command, define: Define): void {
     'observer, member or admin',
     async () => (await import('./commands/member-role.ts')).changeRole
   )
+  const founder = program.command('founder').description('who founded the mesh')
+  define(
+    founder,
+    'name',
+    'name this node the founder by the 24 recovery words, read from a prompt or stdin',
+    async () => (await import('./commands/founder-name.ts')).nameFounder
+  ).option('--yes', 'do not ask')
   const identity = program.command('identity').description('the key of this node')
   define(
     identity,

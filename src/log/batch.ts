@@ -4,13 +4,13 @@ import { fromHex, toHex } from '../base/bytes.ts'
 import type { MeshPreimage } from '../identity/mesh-id.ts'
 import type { AppendBlocks, AppendRow } from './append-codec.ts'
 import { appendOperations, controlOperations, controlsOf, rowStamp, type StoredControl, suffixOf } from './append-rows.ts'
-import { chainRowKey, type ChainRow, countedLinks, emptyRow, encodeChainRow, type ForkState, forkTips, higherHead } from './chain-row.ts'
+import { chainRowKey, type ChainRow, countedLinks, emptyRow, encodeChainRow, type ForkState, forkTips, higherHead, vouchedHeads } from './chain-row.ts'
 import { commitMarkKey, encodeCommitMark } from './commit-mark.ts'
 import type { ControlRecord } from './control-records.ts'
 import type { StoreOperation } from './event-store.ts'
 import type { ChainRepair } from './log-repair.ts'
 import { foldMesh, type MeshView } from './mesh-fold.ts'
-import { type ChainKey, encodeForkProof, encodeHead, type Head } from './statement.ts'
+import { type ChainKey, chainKeyOf, encodeForkProof, encodeHead, type Head } from './statement.ts'
 import { chainSuffix, prefixed, RANGES } from './store-keys.ts'
 
 /** What is durable, as one commit leaves it. */
@@ -32,25 +32,25 @@ export interface StoredAppend {
 
 type Rows = { get(key: ChainKey): ChainRow | undefined }
 
-/** Tells whether a record of a forked chain key stands on a line that counts. */
-export function countsIn(rows: Rows): (record: ControlRecord, wanted: MeshView['wanted']) => boolean {
-  const counted = new Map<ChainKey, ReadonlySet<string>>()
-  let countedFor: MeshView['wanted'] | null = null
-  return (record, wanted) => {
-    if (wanted !== countedFor) {
-      counted.clear()
-      countedFor = wanted
-    }
-    const key = `${record.place.author}/${record.place.chain}/${record.place.epoch}`
-    const fork = rows.get(key)?.fork ?? null
-    if (fork === null || record.place.seq < fork.forkSeq) return true
-    let links = counted.get(key)
-    if (links === undefined) {
-      links = countedLinks(fork, wanted.get(key) ?? [])
-      counted.set(key, links)
-    }
-    return links.has((record as StoredControl).link)
+/** Tells, of what is known so far, whether a record of a forked chain key stands on a line that counts. */
+export function countsIn(rows: Rows): (known: Pick<MeshView, 'members' | 'wanted'>) => (record: ControlRecord) => boolean {
+  return (known) => {
+    const counted = new Map<ChainKey, ReadonlySet<string>>()
+    return (record) => counts(rows, known, counted, record)
   }
+}
+
+function counts(rows: Rows, known: Pick<MeshView, 'members' | 'wanted'>, counted: Map<ChainKey, ReadonlySet<string>>, record: ControlRecord): boolean {
+  const { author, chain, epoch, seq } = record.place
+  const row = rows.get(chainKeyOf(author, chain, epoch))
+  const fork = row?.fork ?? null
+  if (row === undefined || fork === null || seq < fork.forkSeq) return true
+  let links = counted.get(row.key)
+  if (links === undefined) {
+    links = countedLinks(fork, vouchedHeads(known, row, fork))
+    counted.set(row.key, links)
+  }
+  return links.has((record as StoredControl).link)
 }
 
 export class Batch {

@@ -1,8 +1,9 @@
 // What the log keeps of one chain key, in memory and in the store's chain range. Opening reads these rows and nothing of the events.
 
-import { compareBytes, fromHex, toHex } from '../base/bytes.ts'
+import { compareBytes, equalBytes, fromHex, toHex } from '../base/bytes.ts'
 import type { ChainState } from './chain-state.ts'
 import type { Stamp } from './hybrid-clock.ts'
+import type { MeshView } from './mesh-fold.ts'
 import { type ChainKey, type ForkProof, HEAD_BYTES, type Head, parseChainKey, type PublicKeyHex, tryDecodeHead, encodeHead } from './statement.ts'
 import { chainSuffix, prefixed, RANGES, readU64, writeU64 } from './store-keys.ts'
 
@@ -100,6 +101,18 @@ export function countedLinks(fork: ForkState, heads: readonly Head[]): ReadonlyS
     }
   }
   return counted
+}
+
+/** Whether an append ends exactly where a cut is. */
+export function endsAtCut(head: Head, cut: { readonly seq: number; readonly id: Uint8Array }): boolean {
+  return head.lastSeq === cut.seq && equalBytes(head.lastId, cut.id)
+}
+
+/** Heads that the counted lines of a forked chain key lead to. Of a removed author it is the branch that its cut names (PROTOCOL §5). */
+export function vouchedHeads(known: Pick<MeshView, 'members' | 'wanted'>, row: ChainRow, fork: ForkState): readonly Head[] {
+  const cut = known.members.get(row.author)?.removal?.cuts.get(row.key)
+  const named = cut === undefined ? [] : [...fork.appends.values()].map(({ head }) => head).filter((head) => endsAtCut(head, cut))
+  return named.length > 0 ? named : (known.wanted.get(row.key) ?? [])
 }
 
 export function higherHead(a: Head | null, b: Head | null): Head | null {

@@ -7,7 +7,7 @@ import { LIMITS } from '../base/limits.ts'
 import type { AppendReader, StoredBlocks } from './append-reader.ts'
 import { decodeSlice, readStamp, type Slice, SLICE_MS_MAX, stampBytes, typePrefix } from './append-rows.ts'
 import type { LogState } from './batch.ts'
-import { countedLinks } from './chain-row.ts'
+import { type ChainRow, countedLinks, vouchedHeads } from './chain-row.ts'
 import type { EventStore, KeyRange } from './event-store.ts'
 import { compareStamps, type Stamp } from './hybrid-clock.ts'
 import { compareEvents, type LoggedEvent, loggedEvents } from './logged-event.ts'
@@ -86,11 +86,12 @@ export function countedFilter(state: LogState): (stored: StoredBlocks) => boolea
     const author = toHex(head.author)
     const member = state.view.members.get(author)
     if (member === undefined || !insideCut(member, { author, chain: head.chain, epoch: head.epoch, seq: head.lastSeq })) return false
-    const fork = state.rows.get(head.key)?.fork ?? null
+    const row = state.rows.get(head.key)
+    const fork = row?.fork ?? null
     if (fork === null || head.firstSeq < fork.forkSeq) return true
     let counted = links.get(head.key)
     if (counted === undefined) {
-      counted = countedLinks(fork, state.view.wanted.get(head.key) ?? [])
+      counted = countedLinks(fork, vouchedHeads(state.view, row as ChainRow, fork))
       links.set(head.key, counted)
     }
     return counted.has(toHex(head.link))

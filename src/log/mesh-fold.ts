@@ -2,15 +2,24 @@
 // Members are settled in the order of their ranks. Only a higher rank acts on a lower one, so when a member's turn comes, everything that
 // can touch it is known: no mutual removal, no dependence on the order of arrival. Time gives no authority.
 
-import { compareBytes, equalBytes, fromHex, isZero, toHex } from '../base/bytes.ts'
+import { compareBytes, equalBytes, fromHex, toHex } from '../base/bytes.ts'
 import { LIMITS } from '../base/limits.ts'
-import { type Certificate, certificateId, certificateSignatureValid, encodeCertificate, hasRight, ROLES, type Role } from '../identity/certificate.ts'
+import {
+  type Certificate,
+  certificateId,
+  certificateSignatureValid,
+  encodeCertificate,
+  hasRight,
+  ROLES,
+  type Role
+} from '../identity/certificate.ts'
 import { checkGrant, FOUNDER_GRANT, type Grant } from '../identity/certificate-path.ts'
 import { checkPublicKey } from '../identity/ed25519.ts'
 import type { MeshPreimage } from '../identity/mesh-id.ts'
 import { refoundingValid } from '../identity/refounding.ts'
 import type { ControlBody, ControlRecord, Cut, EventPlace } from './control-records.ts'
-import { type ChainKey, chainKeyOf, type Head, type PublicKeyHex } from './statement.ts'
+import { compareRecords, type EpochView, epochOpeningHolds, foldEpochs, type SettledRecord } from './epoch-fold.ts'
+import { type ChainKey, chainKeyOf, type PublicKeyHex } from './statement.ts'
 
 export interface MemberState {
   readonly key: PublicKeyHex
@@ -33,19 +42,16 @@ interface GrantChange {
   readonly version: number
 }
 
-export interface MeshView {
+export interface MeshView extends EpochView {
   readonly members: ReadonlyMap<PublicKeyHex, MemberState>
   readonly founder: PublicKeyHex
-  /** Heads whose lines count beside the unforked one, per chain key. */
-  readonly wanted: ReadonlyMap<ChainKey, readonly Head[]>
-  /** Kept head (null: none) of every epoch that a later one closed. */
-  readonly closed: ReadonlyMap<ChainKey, Head | null>
-  /** Chain keys of epochs above 1 that an authorised `epoch-opened` began. */
-  readonly opened: ReadonlySet<ChainKey>
 }
 
 /** True when the first place is at or before the second inside one author. */
-function atOrBefore(a: { chain: number; epoch: number; seq: number }, b: { chain: number; epoch: number; seq: number }): boolean {
+function atOrBefore(
+  a: { chain: number; epoch: number; seq: number },
+  b: { chain: number; epoch: number; seq: number }
+): boolean {
   return a.chain === b.chain && (a.epoch < b.epoch || (a.epoch === b.epoch && a.seq <= b.seq))
 }
 
@@ -64,7 +70,9 @@ function grantOfMember(member: MemberState, place: EventPlace): Grant {
     else if (change.version === best.version && lesserChange(change, best)) best = change
   }
   const { rank } = member
-  return best === null ? { rank, role: member.role, rights: member.rights } : { rank, role: best.role, rights: best.rights }
+  return best === null
+    ? { rank, role: member.role, rights: member.rights }
+    : { rank, role: best.role, rights: best.rights }
 }
 
 /** Of two changes with one version: fewer rights, then the lower role. */
@@ -114,7 +122,7 @@ class MeshFold {
   readonly #removals = new Map<PublicKeyHex, Removal[]>()
   readonly #changes = new Map<PublicKeyHex, (GrantChange & { readonly rank: number })[]>()
   readonly members = new Map<PublicKeyHex, MemberState>()
-  readonly #settledRecords: { member: MemberState; record: ControlRecord }[] = []
+  readonly #settled: SettledRecord[] = []
 
   constructor(mesh: Uint8Array, records: readonly ControlRecord[]) {
     this.#mesh = mesh
@@ -132,7 +140,7 @@ class MeshFold {
       if (next === null) break
       this.#settle(next)
     }
-    return { members: this.members, founder, ...foldEpochs(this.#settledRecords) }
+    return { members: this.members, founder, ...foldEpochs(this.#mesh, this.#settled) }
   }
 
   /** The recovery key's `founder-named` with the highest counter names the founder; every founder before is removed at its cuts. */
@@ -142,7 +150,8 @@ class MeshFold {
       if (body.type !== 'founder-named') continue
       if (!refoundingProven(this.#mesh, preimage.recovery as Uint8Array, body)) continue
       const other = named.get(body.counter)
-      if (other === undefined || compareBytes(refoundingBytes(body), refoundingBytes(other)) < 0) named.set(body.counter, body)
+      if (other === undefined || compareBytes(refoundingBytes(body), refoundingBytes(other)) < 0)
+        named.set(body.counter, body)
     }
     let founder = toHex(preimage.founder)
     for (const counter of [...named.keys()].sort((a, b) => a - b)) {
@@ -161,7 +170,8 @@ class MeshFold {
   #nextCandidate(): Candidate | null {
     let best: Candidate | null = null
     for (const candidate of this.#candidates.values()) {
-      if (best === null || candidate.rank < best.rank || (candidate.rank === best.rank && candidate.key < best.key)) best = candidate
+      if (best === null || candidate.rank < best.rank || (candidate.rank === best.rank && candidate.key < best.key))
+        best = candidate
     }
     return best
   }
@@ -172,14 +182,26 @@ class MeshFold {
     const removals = (this.#removals.get(candidate.key) ?? []).filter((removal) => removal.rank < candidate.rank)
     const changes = (this.#changes.get(candidate.key) ?? []).filter((change) => change.rank < candidate.rank)
     const { key, rank, role, rights, certificate, admission, invite } = candidate
-    const member: MemberState = { key, rank, role, rights, certificate, admission, invite, removal: strongestRemoval(removals), changes }
+    const member: MemberState = {
+      key,
+      rank,
+      role,
+      rights,
+      certificate,
+      admission,
+      invite,
+      removal: strongestRemoval(removals),
+      changes
+    }
     this.members.set(key, member)
     const records = (this.#byAuthor.get(key) ?? []).filter((record) => insideCut(member, record.place))
-    const opened = new Set(records.filter(epochOpeningHolds).map(({ place }) => chainKeyOf(key, place.chain, place.epoch)))
+    const opened = new Set(
+      records.filter(epochOpeningHolds).map(({ place }) => chainKeyOf(key, place.chain, place.epoch))
+    )
     for (const record of records) {
       const { chain, epoch } = record.place
       if (epoch > 1 && !opened.has(chainKeyOf(key, chain, epoch))) continue
-      this.#settledRecords.push({ member, record })
+      this.#settled.push({ author: key, grant: grantOfMember(member, record.place), record })
       this.#apply(member, record)
     }
   }
@@ -202,14 +224,29 @@ class MeshFold {
     }
   }
 
-  #admit(member: MemberState, grant: Grant, record: ControlRecord, body: ControlBody & { type: 'member-admitted' }): void {
+  #admit(
+    member: MemberState,
+    grant: Grant,
+    record: ControlRecord,
+    body: ControlBody & { type: 'member-admitted' }
+  ): void {
     const { certificate } = body
     const key = toHex(certificate.subject)
-    if (this.members.has(key) || toHex(certificate.issuer) !== member.key || !equalBytes(certificate.mesh, this.#mesh)) return
+    if (this.members.has(key) || toHex(certificate.issuer) !== member.key || !equalBytes(certificate.mesh, this.#mesh))
+      return
     if (checkGrant(grant, certificate) !== 'ok' || !certificateProven(certificate)) return
     const { rank, role, rights } = certificate
     const order = certificateId(encodeCertificate(certificate))
-    const candidate: Candidate = { key, rank, role, rights, certificate, admission: record.place, invite: body.invite, order }
+    const candidate: Candidate = {
+      key,
+      rank,
+      role,
+      rights,
+      certificate,
+      admission: record.place,
+      invite: body.invite,
+      order
+    }
     // Records come in the order of their places: of two with one certificate the earlier stays.
     const other = this.#candidates.get(key)
     if (other === undefined || admittedBefore(candidate, other)) this.#candidates.set(key, candidate)
@@ -251,7 +288,9 @@ function lowerCut(a: Cut, b: Cut): boolean {
 function strongestRemoval(removals: readonly Removal[]): MemberState['removal'] {
   if (removals.length === 0) return null
   const rank = Math.min(...removals.map((removal) => removal.rank))
-  const [first, ...others] = removals.filter((removal) => removal.rank === rank).sort((a, b) => (a.by < b.by ? -1 : 1)) as [Removal]
+  const [first, ...others] = removals
+    .filter((removal) => removal.rank === rank)
+    .sort((a, b) => (a.by < b.by ? -1 : 1)) as [Removal]
   const cuts = new Map(first.cuts)
   for (const other of others as Removal[]) {
     for (const [key, cut] of cuts) {
@@ -277,7 +316,11 @@ function refoundingProven(mesh: Uint8Array, recovery: Uint8Array, body: FounderN
   const known = provenRefoundings.get(body)
   if (known !== undefined && equalBytes(known.mesh, mesh)) return known.valid
   const founder = fromHex(body.founder)
-  const signed = refoundingValid(recovery, { mesh, founder, counter: body.counter, cuts: body.cutsBytes }, body.signature)
+  const signed = refoundingValid(
+    recovery,
+    { mesh, founder, counter: body.counter, cuts: body.cutsBytes },
+    body.signature
+  )
   const valid = signed && checkPublicKey(founder) === 'ok'
   provenRefoundings.set(body, { mesh, valid })
   return valid
@@ -294,77 +337,38 @@ function certificateProven(certificate: Certificate): boolean {
   return proven
 }
 
-function foldEpochs(settled: readonly { member: MemberState; record: ControlRecord }[]): Pick<MeshView, 'wanted' | 'closed' | 'opened'> {
-  const wanted = new Map<ChainKey, Head[]>()
-  const closed = new Map<ChainKey, Head | null>()
-  const opened = new Set<ChainKey>()
-  const witnessed = new Map<string, number>()
-  const want = (head: Head): void => {
-    const heads = wanted.get(head.key) ?? []
-    if (!heads.some((other) => equalBytes(other.link, head.link))) heads.push(head)
-    wanted.set(head.key, heads.sort((a, b) => compareBytes(a.link, b.link)))
-  }
-  const ordered = [...settled].sort((a, b) => compareRecords(a.record, b.record))
-  for (const { member, record } of ordered) {
-    const { body, place } = record
-    if (body.type === 'epoch-opened' && epochOpeningHolds(record)) {
-      const before = chainKeyOf(place.author, place.chain, place.epoch - 1)
-      closed.set(before, body.kept)
-      opened.add(chainKeyOf(place.author, place.chain, place.epoch))
-      for (const head of body.kept === null ? body.branches : [body.kept, ...body.branches]) want(head)
-    } else if (body.type === 'branch-witnessed' && mayWitness(grantOfMember(member, place))) {
-      const counter = `${member.key} ${toHex(body.head.author)} ${body.head.epoch}`
-      const count = witnessed.get(counter) ?? 0
-      if (count >= LIMITS.branchesWitnessedMax) continue
-      witnessed.set(counter, count + 1)
-      want(body.head)
-    }
-  }
-  return { wanted, closed, opened }
-}
-
-function mayWitness(grant: Grant): boolean {
-  return grant.role !== 'observer' && hasRight(grant.rights, 'witness')
-}
-
-function compareRecords(a: ControlRecord, b: ControlRecord): number {
-  const [left, right] = [a.place, b.place]
-  if (left.author !== right.author) return left.author < right.author ? -1 : 1
-  return left.chain - right.chain || left.epoch - right.epoch || left.seq - right.seq || compareBytes(a.id, b.id)
-}
-
-/** PROTOCOL §4 "Epoch": seq 1 of epoch k+1, everything it names is of epoch k, and its prev is the link of the kept head. */
-function epochOpeningHolds(record: ControlRecord): boolean {
-  const { place, firstPrev, body } = record
-  if (body.type !== 'epoch-opened' || place.seq !== 1 || place.epoch < 2 || firstPrev === null) return false
-  const before = chainKeyOf(place.author, place.chain, place.epoch - 1)
-  const named = [body.kept, body.missing, body.fork?.a ?? null, ...body.branches].filter((head) => head !== null)
-  if (named.some((head) => head.key !== before)) return false
-  return body.kept === null ? isZero(firstPrev) : equalBytes(firstPrev, body.kept.link)
-}
-
 /** Passes of a fold: each may find branches whose records count only in the next. */
 const FOLD_PASSES_MAX = 16
 
+type Known = Pick<MeshView, 'members' | 'wanted'>
+const EVERY_RECORD = () => (): boolean => true
+
 /**
- * Folds control records into the view of the mesh. `counts` tells, given the branches wanted so far, whether a record stands on a line that
- * counts. It begins with what no fork touches, so that a branch cannot call itself wanted and nodes that hold other branches agree; what is
- * wanted once stays wanted, so that it ends.
+ * Folds control records into the view of the mesh. `counts` tells, of what the pass before knew, whether a record stands on a line that counts.
+ * It begins with what no fork touches, so that a branch cannot call itself wanted and nodes that hold other branches agree; what is wanted
+ * once stays wanted, so that it ends.
  */
 export function foldMesh(
   mesh: Uint8Array,
   preimage: MeshPreimage,
   records: readonly ControlRecord[],
-  counts: (record: ControlRecord, wanted: MeshView['wanted']) => boolean = () => true
+  counts: (known: Known) => (record: ControlRecord) => boolean = EVERY_RECORD
 ): MeshView {
-  let wanted: MeshView['wanted'] = new Map()
+  let known: Known = { members: new Map(), wanted: new Map() }
+  let before: readonly ControlRecord[] = []
   for (let pass = 1; ; pass++) {
-    const counted = records.filter((record) => counts(record, wanted))
+    const counted = records.filter(counts(known))
     const view = new MeshFold(mesh, counted).fold(preimage, counted)
-    const more = joinHeads(wanted, view.wanted)
-    if (more === null || counted.length === records.length || pass === FOLD_PASSES_MAX) return { ...view, wanted: more ?? wanted }
-    wanted = more
+    const more = joinHeads(known.wanted, view.wanted)
+    const settled = counted.length === records.length || (more === null && pass > 1 && sameRecords(counted, before))
+    if (settled || pass === FOLD_PASSES_MAX) return { ...view, wanted: more ?? known.wanted }
+    known = { members: view.members, wanted: more ?? known.wanted }
+    before = counted
   }
+}
+
+function sameRecords(a: readonly ControlRecord[], b: readonly ControlRecord[]): boolean {
+  return a.length === b.length && a.every((record, index) => record === b[index])
 }
 
 /** Both together; null when the second adds nothing. */
@@ -376,7 +380,10 @@ function joinHeads(a: MeshView['wanted'], b: MeshView['wanted']): MeshView['want
     const news = heads.filter((head) => !known.some((other) => equalBytes(other.link, head.link)))
     if (news.length === 0) continue
     grown = true
-    joined.set(key, [...known, ...news].sort((x, y) => compareBytes(x.link, y.link)))
+    joined.set(
+      key,
+      [...known, ...news].sort((x, y) => compareBytes(x.link, y.link))
+    )
   }
   return grown ? joined : null
 }

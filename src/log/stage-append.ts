@@ -5,7 +5,7 @@ import { refoundingValid } from '../identity/refounding.ts'
 import { type AppendBlocks, type AppendRow, rowPayload, rowType } from './append-codec.ts'
 import type { AppendReader } from './append-reader.ts'
 import type { Batch } from './batch.ts'
-import type { BranchAppend, ChainRow, ForkState } from './chain-row.ts'
+import { type BranchAppend, type ChainRow, endsAtCut, type ForkState } from './chain-row.ts'
 import type { IngestOutcome } from './chain-state.ts'
 import { tryParseControl } from './control-records.ts'
 import type { CheckedAppend } from './frame-check.ts'
@@ -114,6 +114,9 @@ export async function stageFork(batch: Batch, reader: AppendReader, proof: ForkP
 
 /** True when a head that counts is not here yet and may lie behind this append. */
 function wants(batch: Batch, head: Head, fork: ForkState | null = null): boolean {
+  const cut = batch.view.members.get(toHex(head.author))?.removal?.cuts.get(head.key)
+  // The branch that a cut names counts, and only when its last append is here it is known which one that is.
+  if (fork !== null && cut !== undefined && ![...fork.appends.values()].some((append) => endsAtCut(append.head, cut))) return true
   return (batch.view.wanted.get(head.key) ?? []).some((other) => other.lastSeq >= head.lastSeq && fork?.appends.has(toHex(other.link)) !== true)
 }
 

@@ -98,7 +98,7 @@ class ExportVerifier {
   readonly #records: ControlRecord[] = []
   readonly #erasures = new Set<string>()
   readonly #erasers = new Map<string, { readonly key: ChainKey; readonly seq: number }>()
-  readonly #demanded: { readonly head: Head; readonly kept: boolean }[] = []
+  readonly #demanded: { readonly head: Head; readonly counts: boolean }[] = []
   events = 0
   erased = 0
 
@@ -229,17 +229,18 @@ class ExportVerifier {
       const place = { author, chain: head.chain, epoch: head.epoch, seq }
       const firstPrev = seq === 1 ? head.prev : null
       this.#records.push({ place, id: (headers[index] as { id: Buffer }).id, firstPrev, body })
-      if (body.type === 'epoch-opened' && seq === 1 && head.epoch > 1) this.#epochOpened(head, body.kept)
+      if (body.type === 'epoch-opened' && seq === 1 && head.epoch > 1) this.#epochOpened(head, body)
     }
   }
 
-  /** Has effect only where the append continues the head that it keeps; then the file must hold that head. */
-  #epochOpened(head: Head, kept: Head | null): void {
+  /** Has effect only where the append continues the head that it keeps; then the file must hold that head and the adopted branches. */
+  #epochOpened(head: Head, { kept, branches }: { kept: Head | null; branches: readonly Head[] }): void {
     const before = chainKeyOf(head.author, head.chain, head.epoch - 1)
-    const continues = kept === null ? isZero(head.prev) : kept.key === before && equalBytes(kept.link, head.prev)
-    if (!continues) return
+    const continues = kept === null ? isZero(head.prev) : equalBytes(kept.link, head.prev)
+    const heads = kept === null ? branches : [kept, ...branches]
+    if (!continues || heads.some(({ key }) => key !== before)) return
     this.#closed.add(before)
-    if (kept !== null) this.#demanded.push({ head: kept, kept: true })
+    for (const counted of heads) this.#demanded.push({ head: counted, counts: true })
   }
 
   #fork(value: unknown): void {
@@ -261,7 +262,7 @@ class ExportVerifier {
     demand(head !== null, 'EXPORT_INVALID', 'a witness is not a head')
     this.#row(head, comparePlaces)
     demand(headSealValid(head), 'LOG_SEAL_INVALID', `a witness of ${head.key} is not signed by its author`)
-    this.#demanded.push({ head, kept: false })
+    this.#demanded.push({ head, counts: false })
   }
 
   #end(value: unknown): void {
@@ -283,7 +284,9 @@ class ExportVerifier {
     const unsigned = [...this.rows.values()].some((row) => row.ends.some((end) => !end.continued && !end.sealed))
     demand(!unsigned, 'LOG_SEAL_INVALID', 'a chain ends with a seal that does not hold')
     const unmet = new Set(this.unmet.map((head) => toHex(head.link)).filter((link) => !found.has(link)))
-    const lacking = this.#demanded.filter(({ head, kept }) => unmet.has(toHex(head.link)) && !this.#excused(head, kept))
+    const lacking = this.#demanded.filter(
+      ({ head, counts }) => unmet.has(toHex(head.link)) && (counts || !this.#excused(head))
+    )
     const inside = lacking.find(({ head }) => head.lastSeq <= this.#lastSeq(head.key))
     demand(inside === undefined, 'LOG_FORKED', `${inside?.head.key} contradicts a head that its author signed`)
     const absent = [...this.#erasers].filter(([place]) => !this.#erasures.has(place)).map(([, eraser]) => eraser)
@@ -303,9 +306,9 @@ class ExportVerifier {
     return this.rows.get(key)?.lastSeq ?? 0
   }
 
-  /** A forked chain, or one that a later epoch closed, may keep lines as heads only. */
-  #excused(head: Head, kept: boolean): boolean {
-    return this.rows.get(head.key)?.forked === true || (!kept && this.#closed.has(head.key))
+  /** A forked chain, or one that a later epoch closed, may keep lines that do not count as heads only. */
+  #excused(head: Head): boolean {
+    return this.rows.get(head.key)?.forked === true || this.#closed.has(head.key)
   }
 
   #membership(): void {

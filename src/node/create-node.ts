@@ -22,7 +22,12 @@ import type { Head, PublicKeyHex } from '../log/statement.ts'
 import { tryKeyOfAddress } from '../network/addresses.ts'
 import { createMeshNetwork } from '../network/mesh-network.ts'
 import type { MeshNetwork, NetworkHandlers } from '../network/network-contract.ts'
-import { encodePeerRequest, encodePeerResponse, tryDecodePeerRequest, tryDecodePeerResponse } from '../network/wire/rpc-codec.ts'
+import {
+  encodePeerRequest,
+  encodePeerResponse,
+  tryDecodePeerRequest,
+  tryDecodePeerResponse
+} from '../network/wire/rpc-codec.ts'
 import type { ReplicationState } from '../replication/contract.ts'
 import { openLevelStore } from '../store/open-level-store.ts'
 import { markerFits, OwnMarkerWriter, readMarker, storePlace } from '../store/own-marker.ts'
@@ -59,11 +64,26 @@ export async function createNode(init: NodeInit): Promise<MeshNode> {
   const store = await openLevelStore({ folder: paths.store, backups: paths.backups, expectedMesh: mesh.meshId, logger })
   try {
     const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms).unref())
-    const log = await EventLog.open({ store, preimage: mesh.preimage, key, clock: systemClock, random: systemRandom, logger, pause })
+    const log = await EventLog.open({
+      store,
+      preimage: mesh.preimage,
+      key,
+      clock: systemClock,
+      random: systemRandom,
+      logger,
+      pause
+    })
     const place = storePlace(paths.store)
     const marker = existsSync(paths.marker) ? readMarker(paths.marker, logger) : null
-    const fits = marker !== null && markerFits(marker, place) && holdsHead(log, marker.head) && !log.damaged.some((chain) => chain.startsWith(key.publicKeyHex))
-    const directory = await MemberDirectory.open(store, log.mesh, key, systemClock, { name: init.config.node.name || hostName(), version: VERSION })
+    const fits =
+      marker !== null &&
+      markerFits(marker, place) &&
+      holdsHead(log, marker.head) &&
+      !log.damaged.some((chain) => chain.startsWith(key.publicKeyHex))
+    const directory = await MemberDirectory.open(store, log.mesh, key, systemClock, {
+      name: init.config.node.name || hostName(),
+      version: VERSION
+    })
     const invites = await InviteBook.open(log, key, systemClock, systemRandom)
     return new MeshNode(init, {
       store,
@@ -158,7 +178,11 @@ export class MeshNode {
       markerHead,
       stateChanged: (state) => this.#stateChanged(state)
     })
-    this.network = createMeshNetwork(networkOptions(init, log.mesh), this.#handlers(), { clock: systemClock, random: systemRandom, logger })
+    this.network = createMeshNetwork(networkOptions(init, log.mesh), this.#handlers(), {
+      clock: systemClock,
+      random: systemRandom,
+      logger
+    })
   }
 
   async start(): Promise<void> {
@@ -166,7 +190,8 @@ export class MeshNode {
     this.network.setAdmitted(this.gate.admitted())
     for (const member of log.view.members.values()) {
       const record = directory.get(member.key)
-      if (member.key !== log.self && member.removal === null && record !== null) this.network.setMember(member.key, record.main)
+      if (member.key !== log.self && member.removal === null && record !== null)
+        this.network.setMember(member.key, record.main)
     }
     this.#bookInviter()
     this.#unlisten.push(log.onCommit((commit) => this.#committed(commit)))
@@ -220,7 +245,9 @@ export class MeshNode {
         if (log.view.members.get(peer)?.removal === null) this.network.setMember(peer, addresses)
       },
       refused: (peer) => {
-        gate.showCertificates(peer).catch((error: unknown) => logger.warn('admit failed', { peer, message: messageOf(error) }))
+        gate
+          .showCertificates(peer)
+          .catch((error: unknown) => logger.warn('admit failed', { peer, message: messageOf(error) }))
       }
     }
   }
@@ -229,7 +256,8 @@ export class MeshNode {
   #bookInviter(): void {
     const byKey = Map.groupBy(this.init.mesh.bootstrap, tryKeyOfAddress)
     for (const [key, addresses] of byKey) {
-      if (key !== null && key !== this.log.self && this.directory.get(key) === null) this.network.setMember(key, addresses)
+      if (key !== null && key !== this.log.self && this.directory.get(key) === null)
+        this.network.setMember(key, addresses)
     }
   }
 
@@ -241,7 +269,10 @@ export class MeshNode {
     this.#askAddresses(peer)
   }
 
-  #committed(commit: { readonly view: unknown; readonly stored: readonly { readonly own: boolean; readonly head: Head }[] }): void {
+  #committed(commit: {
+    readonly view: unknown
+    readonly stored: readonly { readonly own: boolean; readonly head: Head }[]
+  }): void {
     for (const { own, head } of commit.stored) if (own) this.#parts.markerWriter.note(head)
     if (commit.view === null) return
     const admitted = this.gate.admitted()
@@ -261,7 +292,9 @@ export class MeshNode {
 
   #stateChanged(state: ReplicationState): void {
     if (state.phase === 'ready') this.#openChain()
-    this.log.setWriteMode(state.phase === 'ready' ? 'open' : state.phase === 'recovering' ? 'held' : 'IDENTITY_IN_USE_TWICE')
+    this.log.setWriteMode(
+      state.phase === 'ready' ? 'open' : state.phase === 'recovering' ? 'held' : 'IDENTITY_IN_USE_TWICE'
+    )
     for (const watcher of this.#watchers) watcher()
   }
 
@@ -301,7 +334,9 @@ export class MeshNode {
         const response = tryDecodePeerResponse(bytes)
         if (response !== null && 'result' in response) await this.#learn(response.result)
       })
-      .catch((error: unknown) => this.init.logger.debug('addresses were not exchanged', { peer, message: messageOf(error) }))
+      .catch((error: unknown) =>
+        this.init.logger.debug('addresses were not exchanged', { peer, message: messageOf(error) })
+      )
   }
 
   #addressBody(): Buffer {
@@ -318,7 +353,9 @@ export class MeshNode {
   async #learn(body: Uint8Array): Promise<void> {
     const value: unknown = JSON.parse(Buffer.from(body).toString('utf8'))
     if (!Array.isArray(value)) return
-    const records = value.filter((text): text is string => typeof text === 'string').map((text) => Buffer.from(text, 'hex'))
+    const records = value
+      .filter((text): text is string => typeof text === 'string')
+      .map((text) => Buffer.from(text, 'hex'))
     const news = await this.directory.learn(records)
     for (const key of news) if (this.log.view.members.get(key)?.removal === null) this.#follow(key)
   }

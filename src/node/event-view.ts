@@ -19,7 +19,8 @@ export function isoTime(ms: number): string {
 
 export function eventRecord(event: LoggedEvent, directory: MemberDirectory): EventRecord {
   const { payload } = event
-  const isJson = payload !== null && event.encoding === ENCODING_JSON && payload.length > 0 && jsonObjectFault(payload) === null
+  const isJson =
+    payload !== null && event.encoding === ENCODING_JSON && payload.length > 0 && jsonObjectFault(payload) === null
   return {
     id: toHex(event.id),
     author: directory.ref(event.author),
@@ -66,7 +67,10 @@ function decodeCursor(text: string): EventPosition {
   const parts = text.split('.')
   const [ms, counter, , chain, epoch, seq] = parts.map(Number) as [number, number, number, number, number, number]
   const author = parts[2] ?? ''
-  const sound = parts.length === 6 && [ms, counter, chain, epoch, seq].every(Number.isSafeInteger) && tryParseHex(author, 32) !== null
+  const sound =
+    parts.length === 6 &&
+    [ms, counter, chain, epoch, seq].every(Number.isSafeInteger) &&
+    tryParseHex(author, 32) !== null
   if (!sound) throw new MeshError('USAGE', 'the cursor is not one of a page’s next')
   return { stamp: { ms, counter }, author, chain, epoch, seq }
 }

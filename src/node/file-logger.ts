@@ -18,7 +18,10 @@ export async function openFileLogger(path: string, level: 'debug' | 'info' | 'wa
   })
   destination.on('error', () => undefined)
   const log = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination)
-  const at = (name: 'debug' | 'info' | 'warn' | 'error') => (message: string, fields: LogFields = {}) => log[name](fields, message)
+  const at =
+    (name: 'debug' | 'info' | 'warn' | 'error') =>
+    (message: string, fields: LogFields = {}) =>
+      log[name](fields, message)
   return {
     debug: at('debug'),
     info: at('info'),

@@ -5,6 +5,7 @@ import { toHex, utf8 } from '../base/bytes.ts'
 import { systemClock, systemRandom } from '../base/clock.ts'
 import type { Logger } from '../base/logger.ts'
 import type { HomePaths } from '../config/paths.ts'
+import { VERSION } from '../config/version.ts'
 import type { Identity } from '../identity/identity-store.ts'
 import { type MeshFile, meshFile, saveMeshFile } from '../identity/mesh-file.ts'
 import { meshIdOf } from '../identity/mesh-id.ts'
@@ -13,7 +14,6 @@ import { encodeControl } from '../log/control-records.ts'
 import { EventLog } from '../log/event-log.ts'
 import { openLevelStore } from '../store/open-level-store.ts'
 import { storePlace, writeMarker } from '../store/own-marker.ts'
-import { VERSION } from '../config/version.ts'
 
 export interface FoundingOptions {
   readonly paths: HomePaths
@@ -26,17 +26,29 @@ export interface FoundingOptions {
 
 /** Payload of `chain-opened`: what the chain stands on, and which program writes it. */
 export function chainOpened(certificate: Uint8Array, instance: Instance): Uint8Array {
-  return utf8(JSON.stringify({ certificate: toHex(certificate), software: `pmesh/${VERSION}`, instance: toHex(instance) }))
+  return utf8(
+    JSON.stringify({ certificate: toHex(certificate), software: `pmesh/${VERSION}`, instance: toHex(instance) })
+  )
 }
 
 export async function foundMesh(options: FoundingOptions): Promise<MeshFile> {
   const { paths, identity, logger } = options
   const { key, keyRing } = identity
-  const preimage = { founder: key.publicKey, recovery: options.recovery, nonce: systemRandom.bytes(16), name: options.name }
+  const preimage = {
+    founder: key.publicKey,
+    recovery: options.recovery,
+    nonce: systemRandom.bytes(16),
+    name: options.name
+  }
   const mesh = meshFile({ preimage, path: [], meshSecret: systemRandom.bytes(32), bootstrap: [] })
   saveMeshFile(paths, keyRing.ring, mesh)
   mkdirSync(paths.store, { recursive: true, mode: 0o700 })
-  const store = await openLevelStore({ folder: paths.store, backups: paths.backups, expectedMesh: meshIdOf(preimage), logger })
+  const store = await openLevelStore({
+    folder: paths.store,
+    backups: paths.backups,
+    expectedMesh: meshIdOf(preimage),
+    logger
+  })
   try {
     const log = await EventLog.open({ store, preimage, key, clock: systemClock, random: systemRandom, logger, pause })
     log.setWriteMode('open')

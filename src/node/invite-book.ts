@@ -3,6 +3,7 @@
 
 import { asBuffer, fromHex, toHex, utf8 } from '../base/bytes.ts'
 import type { Clock, Random } from '../base/clock.ts'
+import type { ErrorCode } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
 import { MeshError } from '../base/mesh-error.ts'
 import { type Certificate, defaultRights, hasRight, issueCertificate, type Role } from '../identity/certificate.ts'
@@ -12,7 +13,6 @@ import { peerIdOf } from '../identity/peer-id.ts'
 import { type EventLog, localKey } from '../log/event-log.ts'
 import { grantAt, type MemberState } from '../log/mesh-fold.ts'
 import { rangeOf } from '../log/store-keys.ts'
-import type { ErrorCode } from '../base/errors.ts'
 import type { InviteRecord } from './node-api.ts'
 
 interface StoredInvite {
@@ -54,7 +54,9 @@ export class InviteBook {
   }
 
   list(): InviteRecord[] {
-    return [...this.#invites.values()].sort((a, b) => a.createdMs - b.createdMs || (a.id < b.id ? -1 : 1)).map((invite) => this.#recordOf(invite))
+    return [...this.#invites.values()]
+      .sort((a, b) => a.createdMs - b.createdMs || (a.id < b.id ? -1 : 1))
+      .map((invite) => this.#recordOf(invite))
   }
 
   /** Makes an invite; the line is given out once. MEMBER_FORBIDDEN, INVITE_INVALID. */
@@ -68,7 +70,8 @@ export class InviteBook {
   }): Promise<{ invite: InviteRecord; line: string }> {
     this.#issuerGrant(options.role)
     const open = this.list().filter((invite) => invite.state === 'open').length
-    if (open >= LIMITS.invitesOpenMax) throw new MeshError('INVITE_INVALID', `${open} invites are open; revoke some first`)
+    if (open >= LIMITS.invitesOpenMax)
+      throw new MeshError('INVITE_INVALID', `${open} invites are open; revoke some first`)
     if (options.expiresInMs < 1000 || options.expiresInMs > LIMITS.inviteLifeMsMax) {
       throw new MeshError('INVITE_INVALID', 'an invite lives between a second and 30 days')
     }
@@ -77,16 +80,34 @@ export class InviteBook {
     const createdMs = this.#clock.now()
     const expiryMs = createdMs + options.expiresInMs
     const { role, name, meshName, doors, psk } = options
-    const invite: StoredInvite = { id: inviteId(secret), nonce: toHex(nonce), role, name, createdMs, expiryMs, revoked: false }
+    const invite: StoredInvite = {
+      id: inviteId(secret),
+      nonce: toHex(nonce),
+      role,
+      name,
+      createdMs,
+      expiryMs,
+      revoked: false
+    }
     await this.#save(invite)
-    const fields = { mesh: this.#log.mesh, inviter: this.#key.publicKey, secret, expiryMs, meshName, doors: doors.slice(0, 8) }
+    const fields = {
+      mesh: this.#log.mesh,
+      inviter: this.#key.publicKey,
+      secret,
+      expiryMs,
+      meshName,
+      doors: doors.slice(0, 8)
+    }
     return { invite: this.#recordOf(invite), line: encodeInvite(psk === undefined ? fields : { ...fields, psk }) }
   }
 
   async revoke(id: string): Promise<InviteRecord> {
-    const matches = [...this.#invites.values()].filter((invite) => invite.id === id || (id.length >= 4 && invite.id.startsWith(id)))
+    const matches = [...this.#invites.values()].filter(
+      (invite) => invite.id === id || (id.length >= 4 && invite.id.startsWith(id))
+    )
     const [invite] = matches
-    if (invite === undefined || matches.length > 1) throw new MeshError('INVITE_UNKNOWN', `no invite goes by ${JSON.stringify(id)}`, { hint: 'pmesh invite list' })
+    if (invite === undefined || matches.length > 1)
+      throw new MeshError('INVITE_UNKNOWN', `no invite goes by ${JSON.stringify(id)}`, { hint: 'pmesh invite list' })
     const revoked = { ...invite, revoked: true }
     await this.#save(revoked)
     return this.#recordOf(revoked)
@@ -166,7 +187,10 @@ export class InviteBook {
   }
 
   async #save(invite: StoredInvite): Promise<void> {
-    await this.#log.store.write([{ type: 'put', key: localKey(PREFIX + invite.id), value: utf8(JSON.stringify(invite)) }], { sync: true })
+    await this.#log.store.write(
+      [{ type: 'put', key: localKey(PREFIX + invite.id), value: utf8(JSON.stringify(invite)) }],
+      { sync: true }
+    )
     this.#invites.set(invite.id, invite)
   }
 }

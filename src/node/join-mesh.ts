@@ -9,6 +9,7 @@ import { type Logger, silentLogger } from '../base/logger.ts'
 import { MeshError } from '../base/mesh-error.ts'
 import { loadConfig, setConfigValue } from '../config/config-file.ts'
 import { type HomePaths, prepareHome } from '../config/paths.ts'
+import { VERSION } from '../config/version.ts'
 import { type Certificate, tryDecodeCertificate } from '../identity/certificate.ts'
 import { checkCertificatePath } from '../identity/certificate-path.ts'
 import type { SigningKey } from '../identity/ed25519.ts'
@@ -29,7 +30,6 @@ import {
   tryDecodeJoinChallenge
 } from '../network/wire/peer-codec.ts'
 import { openLevelStore } from '../store/open-level-store.ts'
-import { VERSION } from '../config/version.ts'
 
 export interface JoinResult {
   readonly mesh: string
@@ -63,7 +63,13 @@ const DEAF: NetworkHandlers = {
 /**
  * Asks the inviter to admit `key`. INVITE_EXPIRED, INVITE_FOREIGN_MESH, MESH_UNREACHABLE, PEER_ID_MISMATCH, and what the inviter refuses with.
  */
-export async function requestAdmission(invite: Invite, key: SigningKey, name: string, signal: AbortSignal, logger: Logger): Promise<MeshFile> {
+export async function requestAdmission(
+  invite: Invite,
+  key: SigningKey,
+  name: string,
+  signal: AbortSignal,
+  logger: Logger
+): Promise<MeshFile> {
   if (invite.expiryMs <= systemClock.now()) throw new MeshError('INVITE_EXPIRED', 'the invite has expired')
   const network = createMeshNetwork(
     {
@@ -94,7 +100,13 @@ export async function requestAdmission(invite: Invite, key: SigningKey, name: st
         exchange.send(encodeJoinRequest({ invite: fromHex(inviteId(invite.secret)), joinerNonce }))
         const challenge = tryDecodeJoinChallenge(await exchange.receive())
         if (challenge === null || !equalBytes(challenge.mesh, invite.mesh)) throw foreignMesh()
-        const fields = { mesh: invite.mesh, inviter: invite.inviter, joiner: key.publicKey, inviterNonce: challenge.inviterNonce, joinerNonce }
+        const fields = {
+          mesh: invite.mesh,
+          inviter: invite.inviter,
+          joiner: key.publicKey,
+          inviterNonce: challenge.inviterNonce,
+          joinerNonce
+        }
         const proof = joinProof(invite.secret, fields)
         exchange.send(encodeJoinProof({ proof, name, version: VERSION, mainAddresses: [], doorAddresses: [] }))
         return tryDecodeJoinAnswer(await exchange.receive())
@@ -118,8 +130,14 @@ function admittedMesh(invite: Invite, key: SigningKey, answer: DoorAnswer | null
   const preimage = tryDecodeMeshPreimage(admission.preimage)
   const path = admission.certificates.map(tryDecodeCertificate)
   if (preimage === null || !equalBytes(meshIdOf(preimage), invite.mesh) || path.includes(null)) throw foreignMesh()
-  const verdict = checkCertificatePath({ preimage, path: path as Certificate[], subject: key.publicKey, nowMs: systemClock.now() })
-  if (!verdict.ok) throw new MeshError('INVITE_FOREIGN_MESH', `the certificates of the answer do not hold: ${verdict.reason}`)
+  const verdict = checkCertificatePath({
+    preimage,
+    path: path as Certificate[],
+    subject: key.publicKey,
+    nowMs: systemClock.now()
+  })
+  if (!verdict.ok)
+    throw new MeshError('INVITE_FOREIGN_MESH', `the certificates of the answer do not hold: ${verdict.reason}`)
   return meshFile({
     preimage,
     path: path as Certificate[],
@@ -134,7 +152,11 @@ export function joinResult(invite: Invite, key: SigningKey): JoinResult {
   const inviter = toHex(invite.inviter)
   return {
     mesh: invite.meshName,
-    inviter: { peerId: peerIdOf(inviter), name: peerIdOf(inviter).slice(-6), fingerprint: fingerprintWords(invite.inviter) },
+    inviter: {
+      peerId: peerIdOf(inviter),
+      name: peerIdOf(inviter).slice(-6),
+      fingerprint: fingerprintWords(invite.inviter)
+    },
     fingerprint: fingerprintWords(key.publicKey)
   }
 }
@@ -171,7 +193,12 @@ export function enterMesh(home: HomePaths, identity: Identity, left: MeshFile | 
 
 async function checkMayLeave(home: HomePaths, identity: Identity, preimage: MeshPreimage): Promise<void> {
   if (!existsSync(home.store)) return
-  const store = await openLevelStore({ folder: home.store, backups: home.backups, expectedMesh: meshIdOf(preimage), logger: silentLogger })
+  const store = await openLevelStore({
+    folder: home.store,
+    backups: home.backups,
+    expectedMesh: meshIdOf(preimage),
+    logger: silentLogger
+  })
   try {
     const log = await EventLog.open({
       store,

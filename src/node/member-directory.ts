@@ -8,8 +8,8 @@ import { MeshError } from '../base/mesh-error.ts'
 import { type SigningKey, verifySignature } from '../identity/ed25519.ts'
 import { peerIdOf } from '../identity/peer-id.ts'
 import { TAGS } from '../identity/tags.ts'
-import type { EventStore } from '../log/event-store.ts'
 import { localKey } from '../log/event-log.ts'
+import type { EventStore } from '../log/event-store.ts'
 import type { PublicKeyHex } from '../log/statement.ts'
 import { rangeOf } from '../log/store-keys.ts'
 import { tryParseAddress } from '../network/addresses.ts'
@@ -54,7 +54,13 @@ export class MemberDirectory {
   readonly #seen = new Map<PublicKeyHex, number>()
   #own: SignedRecord
 
-  private constructor(store: EventStore, mesh: Uint8Array, key: SigningKey, clock: Clock, own: Omit<MemberRecord, 'counter' | 'key'>) {
+  private constructor(
+    store: EventStore,
+    mesh: Uint8Array,
+    key: SigningKey,
+    clock: Clock,
+    own: Omit<MemberRecord, 'counter' | 'key'>
+  ) {
     this.#store = store
     this.#mesh = mesh
     this.#key = key
@@ -69,7 +75,12 @@ export class MemberDirectory {
     clock: Clock,
     own: { name: string; version: string }
   ): Promise<MemberDirectory> {
-    const directory = new MemberDirectory(store, mesh, key, clock, { ...own, name: cleanName(own.name), main: [], door: [] })
+    const directory = new MemberDirectory(store, mesh, key, clock, {
+      ...own,
+      name: cleanName(own.name),
+      main: [],
+      door: []
+    })
     for await (const [, value] of store.entries(rangeOf(localKey(PREFIX)))) {
       const signed = tryDecodeSigned(mesh, value)
       if (signed !== null) directory.#records.set(signed.record.key, signed)
@@ -85,7 +96,14 @@ export class MemberDirectory {
   setOwn(main: readonly string[], door: readonly string[]): void {
     const most = LIMITS.addressesPerMemberMax
     const { name, version, key, counter } = this.#own.record
-    const record = { key, name, version, main: main.slice(0, most), door: door.slice(0, most), counter: Math.max(this.#clock.now(), counter + 1) }
+    const record = {
+      key,
+      name,
+      version,
+      main: main.slice(0, most),
+      door: door.slice(0, most),
+      counter: Math.max(this.#clock.now(), counter + 1)
+    }
     this.#own = this.#sign(record)
   }
 
@@ -106,7 +124,9 @@ export class MemberDirectory {
       if (known === undefined && this.#records.size >= LIMITS.membersMax) continue
       this.#records.set(key, signed)
       news.push(key)
-      await this.#store.write([{ type: 'put', key: localKey(PREFIX + key), value: encodeSigned(signed) }], { sync: false })
+      await this.#store.write([{ type: 'put', key: localKey(PREFIX + key), value: encodeSigned(signed) }], {
+        sync: false
+      })
     }
     return news
   }
@@ -179,6 +199,8 @@ function tryParseRecord(bytes: Buffer): MemberRecord | null {
 
 function addresses(value: unknown): string[] {
   if (!Array.isArray(value)) return []
-  const texts = value.slice(0, LIMITS.addressesPerMemberMax).filter((text): text is string => typeof text === 'string' && text.length <= 512)
+  const texts = value
+    .slice(0, LIMITS.addressesPerMemberMax)
+    .filter((text): text is string => typeof text === 'string' && text.length <= 512)
   return texts.filter((text) => tryParseAddress(text) !== null)
 }

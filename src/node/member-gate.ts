@@ -113,8 +113,16 @@ export class MemberGate {
     const hello = tryDecodeHello(bytes)
     const sender = fromHex(peer)
     if (hello === null || !equalBytes(hello.mesh, log.mesh)) return false
-    if (!verifySignature(sender, helloText(log.mesh, sender, key.publicKey, hello.instance, hello.timeMs), hello.signature)) return false
-    if (Math.abs(hello.timeMs - clock.now()) > HELLO_SKEW_MS_MAX) logger.warn('a member’s clock is more than a day off', { peer })
+    if (
+      !verifySignature(
+        sender,
+        helloText(log.mesh, sender, key.publicKey, hello.instance, hello.timeMs),
+        hello.signature
+      )
+    )
+      return false
+    if (Math.abs(hello.timeMs - clock.now()) > HELLO_SKEW_MS_MAX)
+      logger.warn('a member’s clock is more than a day off', { peer })
     const member = log.view.members.get(peer)
     if (member === undefined ? !this.#pathHolds(sender, hello.certificates) : member.removal !== null) return false
     this.#refusals.delete(peer)
@@ -127,7 +135,13 @@ export class MemberGate {
     const path = encoded.map(tryDecodeCertificate)
     if (path.includes(null)) return false
     const removed = (key: PublicKeyHex): boolean => (log.view.members.get(key)?.removal ?? null) !== null
-    return checkCertificatePath({ preimage: mesh.preimage, path: path as Certificate[], subject, nowMs: clock.now(), removed }).ok
+    return checkCertificatePath({
+      preimage: mesh.preimage,
+      path: path as Certificate[],
+      subject,
+      nowMs: clock.now(),
+      removed
+    }).ok
   }
 
   /** Server side of the door. What a stranger sends is answered with a code or not at all. */
@@ -193,7 +207,8 @@ export class MemberGate {
       exchange.send(encodeAdmitAnswer({ refusal: removed ? 'MEMBER_REMOVED' : 'PEER_NOT_ADMITTED' }))
       return
     }
-    if (member === undefined && this.#granted.size < LIMITS.connectionsMax) this.#granted.set(peer, clock.now() + GRANT_MS)
+    if (member === undefined && this.#granted.size < LIMITS.connectionsMax)
+      this.#granted.set(peer, clock.now() + GRANT_MS)
     network().setAdmitted(this.admitted())
     exchange.send(encodeAdmitAnswer({ admission: this.#admission(null) }))
   }

@@ -215,6 +215,9 @@ export interface NodeApi {
   memberRemove(member: string): Promise<{ readonly id: string }>
   memberRole(member: string, role: 'observer' | 'member' | 'admin'): Promise<{ readonly id: string }>
 
+  /** Names this node the founder by the 24 words of the mesh's recovery key; the founder before is removed at what is stored here of it. */
+  founderName(recoveryWords: string): Promise<{ readonly id: string }>
+
   invites(): Promise<readonly InviteRecord[]>
   /** The line is shown once and never stored in the clear. */
   inviteCreate(options: {

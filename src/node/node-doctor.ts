@@ -21,13 +21,26 @@ function storeLines(node: MeshNode): DoctorLine[] {
   const { log, init } = node
   const lines: DoctorLine[] = []
   if (log.failure === null) lines.push({ section: 'store', level: 'ok', text: 'writes reach the disk', hint: '' })
-  else lines.push({ section: 'store', level: 'error', text: `writes fail: ${log.failure}`, hint: `pmesh help ${log.failure}` })
-  if (log.damaged.length > 0) lines.push({ section: 'store', level: 'warn', text: `${countOf(log.damaged.length, 'chain')} reset to the last whole append; members heal the rest`, hint: 'pmesh log verify' })
+  else
+    lines.push({
+      section: 'store',
+      level: 'error',
+      text: `writes fail: ${log.failure}`,
+      hint: `pmesh help ${log.failure}`
+    })
+  if (log.damaged.length > 0)
+    lines.push({
+      section: 'store',
+      level: 'warn',
+      text: `${countOf(log.damaged.length, 'chain')} reset to the last whole append; members heal the rest`,
+      hint: 'pmesh log verify'
+    })
   try {
     const { bavail, bsize } = statfsSync(init.paths.store)
     const free = bavail * bsize
     const text = `${(free / 1e9).toFixed(1)} GB free`
-    if (free < FREE_BYTES_LOW) lines.push({ section: 'store', level: 'warn', text: `only ${text}`, hint: 'free some disk space' })
+    if (free < FREE_BYTES_LOW)
+      lines.push({ section: 'store', level: 'warn', text: `only ${text}`, hint: 'free some disk space' })
     else lines.push({ section: 'store', level: 'ok', text, hint: '' })
   } catch (error) {
     lines.push({ section: 'store', level: 'warn', text: `free disk space is unknown: ${messageOf(error)}`, hint: 'df' })
@@ -41,14 +54,40 @@ function networkLines(node: MeshNode): DoctorLine[] {
   const connected = node.network.peers().length
   const lines: DoctorLine[] = [
     main.length > 0
-      ? { section: 'network', level: 'ok', text: `main host listens on ${countOf(main.length, 'address', 'addresses')}`, hint: '' }
-      : { section: 'network', level: 'warn', text: 'the main host listens nowhere: this node can only dial', hint: 'pmesh config set network.listen' },
+      ? {
+          section: 'network',
+          level: 'ok',
+          text: `main host listens on ${countOf(main.length, 'address', 'addresses')}`,
+          hint: ''
+        }
+      : {
+          section: 'network',
+          level: 'warn',
+          text: 'the main host listens nowhere: this node can only dial',
+          hint: 'pmesh config set network.listen'
+        },
     door.length > 0
-      ? { section: 'network', level: 'ok', text: `door listens on ${countOf(door.length, 'address', 'addresses')}`, hint: '' }
-      : { section: 'network', level: 'warn', text: 'no door: nobody can join through this node', hint: 'pmesh config set network.door' }
+      ? {
+          section: 'network',
+          level: 'ok',
+          text: `door listens on ${countOf(door.length, 'address', 'addresses')}`,
+          hint: ''
+        }
+      : {
+          section: 'network',
+          level: 'warn',
+          text: 'no door: nobody can join through this node',
+          hint: 'pmesh config set network.door'
+        }
   ]
   if (members > 1) {
-    if (connected > 0) lines.push({ section: 'network', level: 'ok', text: `${connected} of ${members - 1} other members are connected`, hint: '' })
+    if (connected > 0)
+      lines.push({
+        section: 'network',
+        level: 'ok',
+        text: `${connected} of ${members - 1} other members are connected`,
+        hint: ''
+      })
     else lines.push({ section: 'network', level: 'error', text: 'no other member is connected', hint: 'pmesh why' })
   }
   return lines
@@ -58,12 +97,30 @@ function memberLines(node: MeshNode): DoctorLine[] {
   const lines: DoctorLine[] = []
   for (const member of memberStatuses(viewOf(node))) {
     if (member.removed) continue
-    if (member.chain === 'forked' || member.chain === 'contradicted') lines.push({ section: 'members', level: 'error', text: `${member.name}: ${member.chain}`, hint: `pmesh why ${member.name}` })
-    else if (member.behind > 0) lines.push({ section: 'members', level: 'warn', text: `${member.name}: ${countOf(member.behind, 'event')} behind`, hint: `pmesh why ${member.name}` })
+    if (member.chain === 'forked' || member.chain === 'contradicted')
+      lines.push({
+        section: 'members',
+        level: 'error',
+        text: `${member.name}: ${member.chain}`,
+        hint: `pmesh why ${member.name}`
+      })
+    else if (member.behind > 0)
+      lines.push({
+        section: 'members',
+        level: 'warn',
+        text: `${member.name}: ${countOf(member.behind, 'event')} behind`,
+        hint: `pmesh why ${member.name}`
+      })
   }
   for (const [key, farMs] of node.log.farFuture) {
-    lines.push({ section: 'members', level: 'warn', text: `${node.directory.ref(key).name}: clock ${Math.round(farMs / 1000)} s ahead`, hint: 'set its clock by NTP' })
+    lines.push({
+      section: 'members',
+      level: 'warn',
+      text: `${node.directory.ref(key).name}: clock ${Math.round(farMs / 1000)} s ahead`,
+      hint: 'set its clock by NTP'
+    })
   }
-  if (lines.length === 0) lines.push({ section: 'members', level: 'ok', text: 'every member’s log is here as far as it is known', hint: '' })
+  if (lines.length === 0)
+    lines.push({ section: 'members', level: 'ok', text: 'every member’s log is here as far as it is known', hint: '' })
   return lines
 }

@@ -1,14 +1,17 @@
 // The local API of one running node (node-api.ts), on whatever node the runtime runs at the moment: a join puts another in its place.
 
 import { open } from 'node:fs/promises'
-import { fromHex, toHex, tryParseHex, utf8 } from '../base/bytes.ts'
+import { equalBytes, fromHex, toHex, tryParseHex, utf8 } from '../base/bytes.ts'
 import { systemClock } from '../base/clock.ts'
 import { isMeshError, MeshError } from '../base/mesh-error.ts'
 import { defaultRights, hasRight, type Role } from '../identity/certificate.ts'
+import { signingKeyFromSeed } from '../identity/ed25519.ts'
 import { fingerprintWords, peerIdOf } from '../identity/peer-id.ts'
+import { tryParseRecoveryWords } from '../identity/recovery-words.ts'
+import { signRefounding } from '../identity/refounding.ts'
 import { suffixOf } from '../log/append-rows.ts'
 import { arrivals } from '../log/arrivals.ts'
-import type { Cut } from '../log/control-records.ts'
+import { type Cut, encodeCuts } from '../log/control-records.ts'
 import { queryPage } from '../log/event-query.ts'
 import { exportLog } from '../log/export.ts'
 import { grantAt, type MemberState } from '../log/mesh-fold.ts'
@@ -62,7 +65,13 @@ export function createNodeService(runtime: NodeRuntime): NodeApi {
     identity: async () => {
       const { key } = runtime.node.init.identity
       const { name } = runtime.node.directory.own.record
-      return { peerId: peerIdOf(key.publicKey), publicKey: key.publicKeyHex, fingerprint: fingerprintWords(key.publicKey), name, sealedBy: runtime.sealedBy }
+      return {
+        peerId: peerIdOf(key.publicKey),
+        publicKey: key.publicKeyHex,
+        fingerprint: fingerprintWords(key.publicKey),
+        name,
+        sealedBy: runtime.sealedBy
+      }
     },
     identityClaim: async () => runtime.node.shell.step({ kind: 'claim', timeMs: systemClock.now() }),
     recoveryOverride: async () => runtime.node.shell.step({ kind: 'override' }),
@@ -70,6 +79,7 @@ export function createNodeService(runtime: NodeRuntime): NodeApi {
     members: async () => memberStatuses(viewOf(runtime.node)),
     member: (member) => showMember(runtime.node, memberOf(member)),
     memberRemove: (member) => removeMember(runtime.node, memberOf(member)),
+    founderName: (words) => nameFounder(runtime.node, words),
     memberRole: (member, role) => changeRole(runtime.node, memberOf(member), role),
 
     invites: async () => runtime.node.invites.list(),
@@ -91,10 +101,13 @@ export function createNodeService(runtime: NodeRuntime): NodeApi {
 
     append: (items) => append(runtime.node, items),
     query: (query) => queryLog(runtime.node, query, (member) => memberOf(member).key),
-    follow: (query, signal) => follow(runtime.node, query, query.author === undefined ? null : memberOf(query.author).key, signal),
+    follow: (query, signal) =>
+      follow(runtime.node, query, query.author === undefined ? null : memberOf(query.author).key, signal),
     heads: async () => chainHeads(runtime.node),
-    verify: (onProgress, signal, author) => verify(runtime.node, onProgress, signal, author === null ? null : memberOf(author).key),
-    exportTo: (path, author, onProgress, signal) => exportTo(runtime.node, path, author === null ? null : memberOf(author).key, onProgress, signal)
+    verify: (onProgress, signal, author) =>
+      verify(runtime.node, onProgress, signal, author === null ? null : memberOf(author).key),
+    exportTo: (path, author, onProgress, signal) =>
+      exportTo(runtime.node, path, author === null ? null : memberOf(author).key, onProgress, signal)
   }
 }
 
@@ -103,7 +116,10 @@ async function waitReady(runtime: NodeRuntime, timeoutMs: number, signal: AbortS
   const ready = (): boolean => node.state?.phase === 'ready'
   if (ready()) return
   const { promise, resolve, reject } = Promise.withResolvers<void>()
-  const timer = setTimeout(() => reject(new MeshError('TIMEOUT', 'the node does not accept events yet', { hint: 'pmesh why' })), timeoutMs)
+  const timer = setTimeout(
+    () => reject(new MeshError('TIMEOUT', 'the node does not accept events yet', { hint: 'pmesh why' })),
+    timeoutMs
+  )
   const aborted = (): void => reject(new MeshError('CANCELLED', 'the wait was cancelled'))
   const unwatch = node.onState(() => (ready() ? resolve() : undefined))
   signal.addEventListener('abort', aborted)
@@ -119,7 +135,10 @@ async function waitReady(runtime: NodeRuntime, timeoutMs: number, signal: AbortS
 async function showMember(node: MeshNode, member: MemberState): Promise<MemberDetail> {
   const detail = memberDetail(viewOf(node), member)
   const { admission } = member
-  const row = admission === null ? undefined : node.log.state.rows.get(`${admission.author}/${admission.chain}/${admission.epoch}`)
+  const row =
+    admission === null
+      ? undefined
+      : node.log.state.rows.get(`${admission.author}/${admission.chain}/${admission.epoch}`)
   const tip = row?.tips[0]
   if (admission === null || row === undefined || tip === undefined) return detail
   const [head] = await node.log.reader.points(row, tip, [admission.seq])
@@ -136,19 +155,55 @@ function authorityOver(node: MeshNode, member: MemberState, right: 'admit' | 're
   if (grant === null || grant.role !== 'admin' || !hasRight(grant.rights, right)) {
     throw new MeshError('MEMBER_FORBIDDEN', `this node has not the right to ${right} members`)
   }
-  if (grant.rank >= member.rank) throw new MeshError('MEMBER_FORBIDDEN', `${name} has the same or a higher rank than this node`)
+  if (grant.rank >= member.rank)
+    throw new MeshError('MEMBER_FORBIDDEN', `${name} has the same or a higher rank than this node`)
   if (member.removal !== null) throw new MeshError('MEMBER_REMOVED', `${name} was removed already`)
   return grant
 }
 
 /** Everything of the member that is stored here stays valid; what it writes behind that does not. */
-async function removeMember(node: MeshNode, member: MemberState): Promise<{ id: string }> {
-  authorityOver(node, member, 'remove')
+function cutsOf(node: MeshNode, key: PublicKeyHex): Cut[] {
   const cuts: Cut[] = []
   for (const chain of node.log.chains.values()) {
     const tip = chain.tips[0]
-    if (chain.author === member.key && tip !== undefined) cuts.push({ chain: chain.chain, epoch: chain.epoch, seq: tip.lastSeq, id: tip.lastId })
+    if (chain.author === key && tip !== undefined)
+      cuts.push({ chain: chain.chain, epoch: chain.epoch, seq: tip.lastSeq, id: tip.lastId })
   }
+  return cuts
+}
+
+/** MEMBER_RECOVERY_INVALID when the words are not those of the mesh's recovery key (PROTOCOL §5 `founder-named`). */
+async function nameFounder(node: MeshNode, words: string): Promise<{ id: string }> {
+  const { log } = node
+  const { recovery } = node.init.mesh.preimage
+  const seed = tryParseRecoveryWords(words)
+  const key = seed === null ? null : signingKeyFromSeed(seed)
+  if (key === null || recovery === null || !equalBytes(key.publicKey, recovery)) {
+    const why =
+      recovery === null ? 'this mesh has no recovery key' : 'these are not the words of this mesh’s recovery key'
+    throw new MeshError('MEMBER_RECOVERY_INVALID', why)
+  }
+  if (log.view.founder === log.self)
+    throw new MeshError('MESH_ALREADY_MEMBER', 'this node is the founder already', { hint: 'pmesh member list' })
+  const before = log.state.records.map(({ body }) => (body.type === 'founder-named' ? body.counter : 0))
+  const counter = Math.max(0, ...before) + 1
+  const cuts = cutsOf(node, log.view.founder)
+  const cutsBytes = encodeCuts(cuts)
+  const signature = signRefounding(key, { mesh: log.mesh, founder: fromHex(log.self), counter, cuts: cutsBytes })
+  const { id } = await log.appendRecord({
+    type: 'founder-named',
+    founder: log.self,
+    counter,
+    cuts,
+    cutsBytes,
+    signature
+  })
+  return { id: toHex(id) }
+}
+
+async function removeMember(node: MeshNode, member: MemberState): Promise<{ id: string }> {
+  authorityOver(node, member, 'remove')
+  const cuts = cutsOf(node, member.key)
   const { id } = await node.log.appendRecord({ type: 'member-removed', subject: member.key, cuts })
   return { id: toHex(id) }
 }
@@ -163,7 +218,14 @@ async function changeRole(node: MeshNode, member: MemberState, role: Role): Prom
   }
   const version = Math.max(0, ...member.changes.map((change) => change.version)) + 1
   const rights = defaultRights(role) & grant.rights
-  const { id } = await node.log.appendRecord({ type: 'member-changed', subject: member.key, from, role, rights, version })
+  const { id } = await node.log.appendRecord({
+    type: 'member-changed',
+    subject: member.key,
+    from,
+    role,
+    rights,
+    version
+  })
   return { id: toHex(id) }
 }
 
@@ -183,10 +245,16 @@ function peerRecords(node: MeshNode): PeerRecord[] {
 /** Users append `app-…` events; everything else is the node's own to write. */
 async function append(node: MeshNode, items: readonly AppendItem[]): Promise<AppendReceipt[]> {
   const drafts = items.map((item, index) => {
-    if (!item.type.startsWith('app-')) throw new MeshError('EVENT_TYPE_INVALID', `item ${index}: ${JSON.stringify(item.type.slice(0, 80))} is not a type of yours`)
+    if (!item.type.startsWith('app-'))
+      throw new MeshError(
+        'EVENT_TYPE_INVALID',
+        `item ${index}: ${JSON.stringify(item.type.slice(0, 80))} is not a type of yours`
+      )
     const scope = item.scope === undefined ? null : tryParseHex(item.scope, 16)
-    if (item.scope !== undefined && scope === null) throw new MeshError('EVENT_INVALID', `item ${index}: a scope is 32 characters of hex`)
-    if (!item.json.isWellFormed()) throw new MeshError('EVENT_INVALID', `item ${index}: the text holds a lone surrogate`)
+    if (item.scope !== undefined && scope === null)
+      throw new MeshError('EVENT_INVALID', `item ${index}: a scope is 32 characters of hex`)
+    if (!item.json.isWellFormed())
+      throw new MeshError('EVENT_INVALID', `item ${index}: the text holds a lone surrogate`)
     return { type: item.type, payload: utf8(item.json), ...(scope === null ? {} : { scope }) }
   })
   const events = await node.log.append(drafts)
@@ -195,8 +263,15 @@ async function append(node: MeshNode, items: readonly AppendItem[]): Promise<App
 
 async function queryLog(node: MeshNode, query: LogQuery, resolve: (member: string) => PublicKeyHex) {
   const { log, directory } = node
-  const page = await queryPage({ store: log.store, reader: log.reader, state: log.state }, parseQuery(query, resolve), query.limit ?? PAGE_ROWS)
-  return { items: page.events.map((event) => eventRecord(event, directory)), next: page.next === null ? null : encodeCursor(page.next) }
+  const page = await queryPage(
+    { store: log.store, reader: log.reader, state: log.state },
+    parseQuery(query, resolve),
+    query.limit ?? PAGE_ROWS
+  )
+  return {
+    items: page.events.map((event) => eventRecord(event, directory)),
+    next: page.next === null ? null : encodeCursor(page.next)
+  }
 }
 
 async function* follow(
@@ -212,7 +287,12 @@ async function* follow(
   }
 }
 
-async function verify(node: MeshNode, onProgress: (progress: Progress) => void, signal: AbortSignal, author: PublicKeyHex | null): Promise<VerifyReport> {
+async function verify(
+  node: MeshNode,
+  onProgress: (progress: Progress) => void,
+  signal: AbortSignal,
+  author: PublicKeyHex | null
+): Promise<VerifyReport> {
   const startedAt = performance.now()
   let told = 0
   const progress = (done: number, total: number): void => {
@@ -246,7 +326,10 @@ async function exportTo(
 ): Promise<{ events: number; bytes: number }> {
   const { log } = node
   const file = await open(path, 'wx', 0o600).catch((cause: unknown) => {
-    throw new MeshError('USAGE', `cannot write the export: ${path}`, { hint: 'Choose a new file in a folder that you may write.', cause })
+    throw new MeshError('USAGE', `cannot write the export: ${path}`, {
+      hint: 'Choose a new file in a folder that you may write.',
+      cause
+    })
   })
   const total = [...log.state.rows.values()].reduce((sum, row) => sum + row.events, 0)
   try {
@@ -255,12 +338,17 @@ async function exportTo(
       preimage: node.init.mesh.preimage,
       appends: (key?: PublicKeyHex) => log.reader.all(key === undefined ? null : fromHex(key)),
       forks: () => [...log.chains.values()].map((chain) => chain.fork).filter((fork) => fork !== null),
-      witnesses: () => [...log.chains.values()].map((chain) => chain.witness).filter((head): head is Head => head !== null)
+      witnesses: () =>
+        [...log.chains.values()].map((chain) => chain.witness).filter((head): head is Head => head !== null)
     }
     const sink = async (chunk: Buffer): Promise<void> => {
       await file.write(chunk)
     }
-    const { events, bytes } = await exportLog(source, sink, { author, signal, onProgress: (done) => onProgress({ done, total }) })
+    const { events, bytes } = await exportLog(source, sink, {
+      author,
+      signal,
+      onProgress: (done) => onProgress({ done, total })
+    })
     await file.sync()
     return { events, bytes }
   } catch (error) {

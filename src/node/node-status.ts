@@ -32,7 +32,8 @@ export function viewOf(node: MeshNode): NodeView {
 export function currentGrant(node: MeshNode, member: MemberState) {
   let place = { author: member.key, chain: 0, epoch: 1, seq: 1 }
   for (const row of node.log.state.rows.values()) {
-    if (row.author === member.key && row.chain === 0 && row.epoch >= place.epoch) place = { ...place, epoch: row.epoch, seq: (row.tips[0]?.lastSeq ?? 0) + 1 }
+    if (row.author === member.key && row.chain === 0 && row.epoch >= place.epoch)
+      place = { ...place, epoch: row.epoch, seq: (row.tips[0]?.lastSeq ?? 0) + 1 }
   }
   return grantAt(node.log.view, place) ?? { rank: member.rank, role: member.role, rights: member.rights }
 }
@@ -44,7 +45,10 @@ export function memberStatus(view: NodeView, member: MemberState): MemberStatus 
   const info = peers.get(member.key)
   const chains = replication.chains.filter((chain) => chain.key.startsWith(member.key))
   const behind = chains.reduce((sum, chain) => sum + Math.max(0, chain.knownSeq - chain.storedSeq), 0)
-  const events = [...log.state.rows.values()].reduce((sum, row) => sum + (row.author === member.key ? row.events : 0), 0)
+  const events = [...log.state.rows.values()].reduce(
+    (sum, row) => sum + (row.author === member.key ? row.events : 0),
+    0
+  )
   const seenMs = self || info !== undefined ? systemClock.now() : directory.lastSeenMs(member.key)
   const worst = SEVERITY.find((state) => chains.some((chain) => chain.state === state))
   return {
@@ -66,7 +70,9 @@ export function memberStatus(view: NodeView, member: MemberState): MemberStatus 
 /** Self first, then by name. */
 export function memberStatuses(view: NodeView): MemberStatus[] {
   const list = [...view.node.log.view.members.values()].map((member) => memberStatus(view, member))
-  return list.sort((a, b) => Number(b.self) - Number(a.self) || Number(a.removed) - Number(b.removed) || a.name.localeCompare(b.name))
+  return list.sort(
+    (a, b) => Number(b.self) - Number(a.self) || Number(a.removed) - Number(b.removed) || a.name.localeCompare(b.name)
+  )
 }
 
 export function memberDetail(view: NodeView, member: MemberState): MemberDetail {
@@ -75,7 +81,9 @@ export function memberDetail(view: NodeView, member: MemberState): MemberDetail 
   const grant = currentGrant(node, member)
   const rights = (Object.keys(RIGHTS) as Right[]).filter((right) => (grant.rights & RIGHTS[right]) !== 0)
   const farMs = log.farFuture.get(member.key)
-  const flags = [...log.chains.values()].some((chain) => chain.author === member.key && chain.fork !== null) ? ['forked'] : []
+  const flags = [...log.chains.values()].some((chain) => chain.author === member.key && chain.fork !== null)
+    ? ['forked']
+    : []
   if (farMs !== undefined) flags.push(`clock ${Math.round(farMs / 1000)} s ahead`)
   const epochs = [...log.chains.values()].filter((chain) => chain.author === member.key && chain.tips.length > 0).length
   if (epochs > 3) flags.push(`${epochs} epochs`)
@@ -98,7 +106,8 @@ function nodeState(node: MeshNode): Pick<NodeStatus, 'state' | 'stateDetail'> {
   const state = node.state
   if (state === null) return { state: 'starting', stateDetail: '' }
   if (state.phase === 'ready') return { state: 'ready', stateDetail: '' }
-  if (state.phase === 'in-use-twice') return { state: 'identity-in-use-twice', stateDetail: 'another running node has this identity' }
+  if (state.phase === 'in-use-twice')
+    return { state: 'identity-in-use-twice', stateDetail: 'another running node has this identity' }
   const waits: Record<string, string> = {
     none: '',
     peers: 'waits for a member to be reachable',
@@ -136,7 +145,12 @@ export function nodeStatus(node: MeshNode, socket: string): NodeStatus {
       founder: peerIdOf(log.view.founder)
     },
     listening: { main, door, mdns: init.config.network.mdns },
-    log: { events, openedInMs: Math.round(node.openedInMs), synced: behind === 0 && log.failure === null && (self?.removal ?? null) === null, behind },
+    log: {
+      events,
+      openedInMs: Math.round(node.openedInMs),
+      synced: behind === 0 && log.failure === null && (self?.removal ?? null) === null,
+      behind
+    },
     members,
     health: healthOf(view, members)
   }
@@ -145,11 +159,27 @@ export function nodeStatus(node: MeshNode, socket: string): NodeStatus {
 function healthOf(view: NodeView, members: readonly MemberStatus[]): NodeStatus['health'] {
   const { log, directory, gate } = view.node
   const health: NodeStatus['health'][number][] = []
-  if (log.failure !== null) health.push({ level: 'error', text: `the store cannot write (${log.failure})`, hint: `pmesh help ${log.failure}` })
-  if (log.damaged.length > 0) health.push({ level: 'warn', text: `${log.damaged.length} chains lost events to a damaged store and heal from members`, hint: 'pmesh doctor' })
+  if (log.failure !== null)
+    health.push({ level: 'error', text: `the store cannot write (${log.failure})`, hint: `pmesh help ${log.failure}` })
+  if (log.damaged.length > 0)
+    health.push({
+      level: 'warn',
+      text: `${log.damaged.length} chains lost events to a damaged store and heal from members`,
+      hint: 'pmesh doctor'
+    })
   for (const member of members) {
-    if (member.chain === 'forked') health.push({ level: 'warn', text: `${member.name} wrote two histories; both are kept`, hint: `pmesh why ${member.name}` })
-    if (member.chain === 'contradicted') health.push({ level: 'error', text: `${member.name}’s log here is contradicted by a signed head`, hint: `pmesh why ${member.name}` })
+    if (member.chain === 'forked')
+      health.push({
+        level: 'warn',
+        text: `${member.name} wrote two histories; both are kept`,
+        hint: `pmesh why ${member.name}`
+      })
+    if (member.chain === 'contradicted')
+      health.push({
+        level: 'error',
+        text: `${member.name}’s log here is contradicted by a signed head`,
+        hint: `pmesh why ${member.name}`
+      })
   }
   for (const [key, code] of gate.refusals) {
     const said = code === 'MEMBER_REMOVED' ? 'says that this node was removed' : `does not let this node in (${code})`

@@ -12,11 +12,19 @@ import { INSTANCE_BYTES, type Instance, signBeacon, tryDecodeBeacon } from '../l
 import type { EventLog, LogCommit } from '../log/event-log.ts'
 import type { CheckedFrame } from '../log/frame-check.ts'
 import { grantAt, insideCut } from '../log/mesh-fold.ts'
-import { type Head, type PublicKeyHex, headSealValid, tryDecodeHead } from '../log/statement.ts'
+import { type Head, headSealValid, type PublicKeyHex, tryDecodeHead } from '../log/statement.ts'
 import type { GossipVerdict, MeshNetwork } from '../network/network-contract.ts'
 import { encodeGossip, type GossipMessage, tryDecodeGossip } from '../network/wire/gossip-codec.ts'
 import { encodeSyncMessage, tryDecodeSyncMessage } from '../network/wire/sync-codec.ts'
-import type { Effect, Input, MembersView, OwnRecord, PeerFault, ReplicationState, TimerId } from '../replication/contract.ts'
+import type {
+  Effect,
+  Input,
+  MembersView,
+  OwnRecord,
+  PeerFault,
+  ReplicationState,
+  TimerId
+} from '../replication/contract.ts'
 import { Replicator } from '../replication/replicator.ts'
 
 export interface ReplicationShellOptions {
@@ -109,7 +117,8 @@ export class ReplicationShell {
 
   message(peer: PublicKeyHex, bytes: Uint8Array): void {
     const message = tryDecodeSyncMessage(bytes)
-    if (message === null) this.#options.network().penalise(peer, POINTS['frame-invalid'], 'a sync message that does not decode')
+    if (message === null)
+      this.#options.network().penalise(peer, POINTS['frame-invalid'], 'a sync message that does not decode')
     else this.step({ kind: 'message', peer, message })
   }
 
@@ -137,7 +146,8 @@ export class ReplicationShell {
   #gossipAppend(peer: PublicKeyHex, frame: Uint8Array): GossipVerdict {
     const checked = this.#options.log.check(frame)
     const [append] = checked.appends
-    if (checked.rest !== null || append === undefined || checked.appends.length !== 1 || append.fault !== null) return 'reject'
+    if (checked.rest !== null || append === undefined || checked.appends.length !== 1 || append.fault !== null)
+      return 'reject'
     if (!this.#countsFrom(append.head)) return 'ignore'
     this.#checked.set(frame, checked)
     this.step({ kind: 'gossip', peer, head: append.head, frame })
@@ -156,7 +166,9 @@ export class ReplicationShell {
   #countsFrom(head: Head): boolean {
     const author = toHex(head.author)
     const member = this.#options.log.view.members.get(author)
-    return member !== undefined && insideCut(member, { author, chain: head.chain, epoch: head.epoch, seq: head.lastSeq })
+    return (
+      member !== undefined && insideCut(member, { author, chain: head.chain, epoch: head.epoch, seq: head.lastSeq })
+    )
   }
 
   #gossipClaim(body: Uint8Array): GossipVerdict {
@@ -187,7 +199,8 @@ export class ReplicationShell {
     const network = this.#options.network()
     switch (effect.kind) {
       case 'send':
-        if (!network.send(effect.peer, encodeSyncMessage(effect.message))) this.step({ kind: 'writable', peer: effect.peer, writable: false })
+        if (!network.send(effect.peer, encodeSyncMessage(effect.message)))
+          this.step({ kind: 'writable', peer: effect.peer, writable: false })
         return
       case 'publish':
         return this.#publish({ kind: effect.what, bytes: effect.bytes })
@@ -220,14 +233,17 @@ export class ReplicationShell {
     switch (effect.kind) {
       case 'ingest': {
         const checked = this.#checked.get(effect.bytes)
-        const outcomes = checked === undefined ? await log.ingest(effect.bytes, 'sync') : await log.ingestChecked(checked, 'gossip')
+        const outcomes =
+          checked === undefined ? await log.ingest(effect.bytes, 'sync') : await log.ingestChecked(checked, 'gossip')
         return this.step({ kind: 'ingested', ticket, outcomes })
       }
       case 'read-range': {
-        const result = await log.readRange(effect.key, effect.after, effect.tip, effect.bytesMax).catch((error: unknown) => {
-          this.#failed('read', error)
-          return 'failed' as const
-        })
+        const result = await log
+          .readRange(effect.key, effect.after, effect.tip, effect.bytesMax)
+          .catch((error: unknown) => {
+            this.#failed('read', error)
+            return 'failed' as const
+          })
         return this.step({ kind: 'range', ticket, result })
       }
       case 'read-points':
@@ -247,7 +263,8 @@ export class ReplicationShell {
       return
     }
     const witnessed = log.state.records.some(
-      ({ place, body }) => place.author === log.self && body.type === 'branch-witnessed' && equalBytes(body.head.link, record.head.link)
+      ({ place, body }) =>
+        place.author === log.self && body.type === 'branch-witnessed' && equalBytes(body.head.link, record.head.link)
     )
     if (!witnessed) await log.appendRecord(record)
   }
@@ -264,7 +281,10 @@ export class ReplicationShell {
     const time = Buffer.alloc(8)
     time.writeBigUInt64BE(BigInt(timeMs))
     const text = Buffer.concat([instance, time, key.publicKey])
-    this.#publish({ kind: 'claim', bytes: Buffer.concat([text, key.sign(Buffer.concat([TAGS.claim, log.mesh, text]))]) })
+    this.#publish({
+      kind: 'claim',
+      bytes: Buffer.concat([text, key.sign(Buffer.concat([TAGS.claim, log.mesh, text]))])
+    })
   }
 
   #setTimer(id: TimerId, atMs: number): void {
@@ -277,16 +297,24 @@ export class ReplicationShell {
   }
 
   #failed(what: string, error: unknown): void {
-    if (!this.#stopped) this.#options.logger.warn('replication could not go on with one thing', { what, message: messageOf(error) })
+    if (!this.#stopped)
+      this.#options.logger.warn('replication could not go on with one thing', { what, message: messageOf(error) })
   }
 }
 
 export function membersView(log: EventLog): MembersView {
   const { members } = log.view
   const self = members.get(log.self)
-  const list = [...members.values()].map(({ key, removal, role }) => ({ key, removed: removal !== null, admits: role === 'admin' }))
+  const list = [...members.values()].map(({ key, removal, role }) => ({
+    key,
+    removed: removal !== null,
+    admits: role === 'admin'
+  }))
   const { epoch, tips } = log.ownChain()
   const grant = grantAt(log.view, { author: log.self, chain: 0, epoch, seq: (tips[0]?.lastSeq ?? 0) + 1 })
-  return { members: list, selfAdmitted: self !== undefined && self.removal === null, observer: grant?.role === 'observer' }
+  return {
+    members: list,
+    selfAdmitted: self !== undefined && self.removal === null,
+    observer: grant?.role === 'observer'
+  }
 }
-

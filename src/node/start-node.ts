@@ -11,9 +11,9 @@ import { parseInvite } from '../identity/invite.ts'
 import { loadMeshFile, type MeshFile } from '../identity/mesh-file.ts'
 import { peerIdOf } from '../identity/peer-id.ts'
 import { createNode, type MeshNode } from './create-node.ts'
+import { type FileLogger, openFileLogger } from './file-logger.ts'
 import { foundMesh } from './found-mesh.ts'
 import { assertMayLeave, enterMesh, joinResult, requestAdmission } from './join-mesh.ts'
-import { type FileLogger, openFileLogger } from './file-logger.ts'
 import type { NodeApi } from './node-api.ts'
 import { createNodeService, type NodeRuntime } from './node-service.ts'
 
@@ -123,7 +123,8 @@ class NodeProcess implements NodeRuntime {
     const { home, flags } = this.#options
     const psk = flags.pskFile === undefined ? undefined : readPsk(flags.pskFile)
     const { values } = this.#config
-    const config = values.node.name === '' ? { ...values, node: { ...values.node, name: hostname().slice(0, 64) } } : values
+    const config =
+      values.node.name === '' ? { ...values, node: { ...values.node, name: hostname().slice(0, 64) } } : values
     const node = await createNode({
       paths: home,
       identity: this.#identity,
@@ -171,7 +172,10 @@ class NodeProcess implements NodeRuntime {
     try {
       const node = this.node
       const left = node.init.mesh
-      if (equalBytes(left.meshId, invite.mesh)) throw new MeshError('MESH_ALREADY_MEMBER', 'this node is a member of that mesh already', { hint: 'pmesh status' })
+      if (equalBytes(left.meshId, invite.mesh))
+        throw new MeshError('MESH_ALREADY_MEMBER', 'this node is a member of that mesh already', {
+          hint: 'pmesh status'
+        })
       assertMayLeave(node.log)
       const signal = AbortSignal.timeout(JOIN_TIMEOUT_MS)
       const ownName = name ?? node.directory.own.record.name
@@ -197,9 +201,17 @@ function readPsk(file: string): Uint8Array {
   try {
     text = readFileSync(file, 'utf8').trim()
   } catch (cause) {
-    throw new MeshError('CONFIG_INVALID', 'cannot read the pre-shared key', { details: { file }, cause, hint: 'Give a file with 64 characters of hex.' })
+    throw new MeshError('CONFIG_INVALID', 'cannot read the pre-shared key', {
+      details: { file },
+      cause,
+      hint: 'Give a file with 64 characters of hex.'
+    })
   }
   const psk = tryParseHex(text, 32)
-  if (psk === null) throw new MeshError('CONFIG_INVALID', 'the pre-shared key is not 64 characters of hex', { details: { file }, hint: 'openssl rand -hex 32' })
+  if (psk === null)
+    throw new MeshError('CONFIG_INVALID', 'the pre-shared key is not 64 characters of hex', {
+      details: { file },
+      hint: 'openssl rand -hex 32'
+    })
   return psk
 }

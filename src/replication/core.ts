@@ -33,12 +33,12 @@ export interface PeerRecord {
   sendCredit: number
   /** Bytes of frames that the peer may still send. */
   receiveCredit: number
+  /** Bytes that were taken in and not granted again yet. */
+  owedCredit: number
   readonly claims: Map<ChainKey, RememberedClaim>
   frontierRound: number
   /** A whole frontier, or an equal digest, has come since the peer is up. */
   answered: boolean
-  /** Recovery was told that it answered. */
-  toldAnswered: boolean
   inSync: boolean
   /** Heads of the own key from its frontier that are being checked. */
   ownHeadChecks: number

@@ -275,9 +275,14 @@ export class Fetching {
     })
   }
 
+  /** Small frames are granted again together: the window never shrinks by more than one piece. */
   #grant(peer: PeerRecord, bytes: number): void {
-    peer.receiveCredit += bytes
-    this.#core.send(peer, { kind: 'credit', bytes })
+    peer.owedCredit += bytes
+    if (peer.owedCredit < LIMITS.creditBytesMin) return
+    const granted = peer.owedCredit
+    peer.owedCredit = 0
+    peer.receiveCredit += granted
+    this.#core.send(peer, { kind: 'credit', bytes: granted })
   }
 
   #ingested(fetch: Fetch, size: number, outcomes: readonly IngestOutcome[]): void {

@@ -14,10 +14,10 @@ export function newPeer(nowMs: number, input: Input & { readonly kind: 'peer-up'
     writable: true,
     sendCredit: window,
     receiveCredit: window,
+    owedCredit: 0,
     claims: new Map(),
     frontierRound: 0,
     answered: false,
-    toldAnswered: false,
     inSync: false,
     ownHeadChecks: 0,
     digestSentMs: Number.NEGATIVE_INFINITY,
@@ -43,18 +43,27 @@ export function peerStatus(peer: PeerRecord): PeerStatus {
   return { peer: peer.peer, key, inSync, answered, lastFrontierMs, fetches, faults, lastFault }
 }
 
-/** Messages that make the log verify or read cost more. */
+/** What a message takes from its sender's budget: more where the log verifies or reads, nothing where an own request or frame bounds it. */
 export function costOf(message: SyncMessage): number {
   switch (message.kind) {
     case 'frontier':
-      return 8
+      return 16
     case 'proofs':
-      return 2 * message.proofs.length
+      return 1 + 8 * message.proofs.length
     case 'beacon':
-    case 'fetch':
+      return 8
     case 'probe':
+    case 'digest':
       return 4
-    default:
+    case 'fetch':
+      return 2
+    case 'credit':
+      return message.bytes >= LIMITS.creditBytesMin ? 0 : 1
+    case 'frame':
+      return 0
+    case 'end':
+    case 'points':
+    case 'cancel':
       return 1
   }
 }

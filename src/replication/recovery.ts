@@ -3,8 +3,7 @@
 
 import { toHex } from '../base/bytes.ts'
 import { LIMITS } from '../base/limits.ts'
-import type { Head } from '../log/statement.ts'
-import { chainKeyOf } from '../log/statement.ts'
+import { chainKeyOf, type Head, type PublicKeyHex } from '../log/statement.ts'
 import { type ChainRecord, hasTip, placeOf, storedSeq } from './chain-table.ts'
 import type { Phase, ReplicationState, WaitsFor } from './contract.ts'
 import type { Core } from './core.ts'
@@ -29,6 +28,7 @@ export class Recovery {
   #confirmed = false
   #told = ''
   #started = false
+  readonly #answered = new Set<PublicKeyHex>()
 
   constructor(core: Core, hooks: RecoveryHooks) {
     this.#core = core
@@ -61,9 +61,17 @@ export class Recovery {
     this.check()
   }
 
+  /** A member has answered: progress the first time, so that one who comes and goes does not hold recovery up for ever. */
+  answeredBy(key: PublicKeyHex): void {
+    if (this.#answered.has(key)) return this.check()
+    this.#answered.add(key)
+    this.progress()
+  }
+
   /** An append of the own key exists that is not here: no more writing until it is. */
   again(): void {
     if (!this.#started || this.#phase !== 'ready') return
+    this.#answered.clear()
     this.#phase = 'recovering'
     this.#progressMs = this.#core.nowMs
     this.#startedMs = this.#core.nowMs
@@ -76,6 +84,7 @@ export class Recovery {
     if (this.#hooks.yields()) this.#enter('in-use-twice', 'claim')
     else if (this.#phase === 'in-use-twice') {
       this.#phase = 'recovering'
+      this.#startedMs = this.#core.nowMs
       this.#progressMs = this.#core.nowMs
       this.check()
     }

@@ -27,6 +27,18 @@ import { costOf, newPeer, peerStatus } from './peer-table.ts'
 import { Recovery } from './recovery.ts'
 import { Serving } from './serving.ts'
 
+/** Sizes of everything that grows. */
+export interface MachineSizes {
+  readonly tickets: number
+  readonly peers: number
+  readonly parkedBytes: number
+  readonly parked: number
+  readonly claims: number
+  readonly proofs: number
+  readonly fetches: number
+  readonly serves: number
+}
+
 export class Replicator {
   readonly #core: Core
   readonly #frontier: Frontier
@@ -93,7 +105,7 @@ export class Replicator {
   }
 
   /** Sizes of everything that grows, for tests and metrics. */
-  sizes(): Readonly<Record<string, number>> {
+  sizes(): MachineSizes {
     let claims = 0
     let proofs = 0
     for (const peer of this.#core.peers.values()) {
@@ -207,7 +219,6 @@ export class Replicator {
   #askAgain(): void {
     for (const peer of this.#core.peers.values()) {
       peer.answered = false
-      peer.toldAnswered = false
       peer.frontierRound = 0
     }
   }
@@ -238,7 +249,7 @@ export class Replicator {
     this.#serving.peerUp(peer)
     this.#frontier.peerUp(peer)
     this.#beacons.peerUp(peer)
-    this.#recovery.progress()
+    this.#recovery.check()
   }
 
   #peerDown(handle: string): void {
@@ -309,9 +320,7 @@ export class Replicator {
 
   #answered(peer: PeerRecord): void {
     if (peer.inSync) this.#recovery.ownHeadHeld()
-    if (peer.toldAnswered) return this.#recovery.check()
-    peer.toldAnswered = true
-    this.#recovery.progress()
+    this.#recovery.answeredBy(peer.key)
   }
 
   #searched(record: ChainRecord, peer: PeerRecord, found: boolean): void {

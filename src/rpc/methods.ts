@@ -182,6 +182,13 @@ export const METHODS = {
     scope: 'admin',
     handler: (api, params) => api.memberRemove(params.member)
   }),
+  'founder/name': method({
+    summary: 'Names this node the founder by the recovery key; the founder before is removed.',
+    params: z.strictObject({ recoveryWords: z.string().min(1).max(512) }),
+    result: appended,
+    scope: 'admin',
+    handler: (api, params) => api.founderName(params.recoveryWords)
+  }),
   'member/role': method({
     summary: 'Changes the role of a member.',
     params: z.strictObject({ member: text, role }),

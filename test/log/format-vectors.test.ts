@@ -21,6 +21,8 @@ import { TAGS } from '../../src/identity/tags.ts'
 import { claimedHead, commitmentOf, eventHeaders } from '../../src/log/append-check.ts'
 import {
   type AppendBlocks,
+  type AppendRow,
+  type CodecFault,
   decodeBlocks,
   decodeFrame,
   encodeBlocks,
@@ -123,16 +125,23 @@ test('CHAIN-8 golden vectors: headers, ids, statement, seal, link and blocks agr
   assert.ok(APPENDS.length >= 14)
   for (const { name, input, expected } of APPENDS) {
     await t.test(name, () => {
-      const decoded = decodeBlocks(Buffer.from(expected.headerBlock, 'hex'), Buffer.from(expected.bodyBlock, 'hex'))
+      const decoded: AppendBlocks | CodecFault = decodeBlocks(
+        Buffer.from(expected.headerBlock, 'hex'),
+        Buffer.from(expected.bodyBlock, 'hex')
+      )
       if (typeof decoded === 'string') assert.fail(decoded)
       assertExpected(fromHex(input.mesh), decoded, expected)
       for (const [index, event] of input.events.entries()) {
-        const row = decoded.rows[index]
+        const row: AppendRow | undefined = decoded.rows[index]
         assert.ok(row !== undefined)
         assert.equal(rowType(decoded, row), event.type)
         assert.equal(toHex(rowScope(decoded, row)), event.scope)
-        assert.deepEqual([row.flags, row.encoding, row.timeMs, row.timeCounter], [event.flags, event.encoding, event.timeMs, event.timeCounter])
-        const [salt, payload] = [rowSalt(decoded, row), rowPayload(decoded, row)]
+        assert.deepEqual(
+          [row.flags, row.encoding, row.timeMs, row.timeCounter],
+          [event.flags, event.encoding, event.timeMs, event.timeCounter]
+        )
+        const salt: Buffer | null = rowSalt(decoded, row)
+        const payload: Buffer | null = rowPayload(decoded, row)
         if (event.erased === undefined) {
           assert.deepEqual([salt && toHex(salt), payload && toHex(payload)], [event.salt, event.payload])
         } else {
@@ -154,7 +163,10 @@ test('CHAIN-8 golden vectors: fork proof and beacon', () => {
   const { fork, beacon } = read('heads-1.json')
   const [a, b] = [tryDecodeHead(fromHex(fork.a)), tryDecodeHead(fromHex(fork.b))]
   assert.ok(a !== null && b !== null)
-  for (const [first, second] of [[a, b], [b, a]] as const) {
+  for (const [first, second] of [
+    [a, b],
+    [b, a]
+  ] as const) {
     const proof = tryForkProof(first, second)
     assert.equal(proof && toHex(encodeForkProof(proof)), fork.proof)
   }
@@ -162,7 +174,10 @@ test('CHAIN-8 golden vectors: fork proof and beacon', () => {
   const decoded = tryDecodeBeacon(fromHex(beacon.beacon))
   assert.deepEqual([decoded?.timeMs, decoded && toHex(decoded.instance)], [beacon.timeMs, beacon.instance])
   const { timeMs } = beacon
-  const signed = signBeacon({ head: a, timeMs, instance: fromHex(beacon.instance) }, signingKeyFromSeed(fromHex(beacon.seed)))
+  const signed = signBeacon(
+    { head: a, timeMs, instance: fromHex(beacon.instance) },
+    signingKeyFromSeed(fromHex(beacon.seed))
+  )
   assert.equal(toHex(signed), beacon.beacon)
 })
 
@@ -170,7 +185,12 @@ test('CHAIN-8 golden vectors: mesh id, scope, certificate, refounding, join proo
   const vectors = read('membership-1.json')
   for (const { preimage, bytes, mesh } of vectors.meshes) {
     const { founder, recovery, nonce, name } = preimage
-    const input = { founder: fromHex(founder), recovery: recovery === null ? null : fromHex(recovery), nonce: fromHex(nonce), name }
+    const input = {
+      founder: fromHex(founder),
+      recovery: recovery === null ? null : fromHex(recovery),
+      nonce: fromHex(nonce),
+      name
+    }
     assert.equal(toHex(encodeMeshPreimage(input)), bytes)
     assert.equal(toHex(meshIdOf(input)), mesh)
     assert.equal(tryDecodeMeshPreimage(fromHex(bytes))?.name, name)
@@ -182,7 +202,10 @@ test('CHAIN-8 golden vectors: mesh id, scope, certificate, refounding, join proo
   for (const { input, certificate, id } of vectors.certificates) {
     const { mesh, subject, issuerSeed, rank, role, rights, expiryMs } = input
     const fields = { mesh: fromHex(mesh), subject: fromHex(subject), rank, role: roles[role] as Role, rights, expiryMs }
-    assert.equal(toHex(encodeCertificate(issueCertificate(signingKeyFromSeed(fromHex(issuerSeed)), fields))), certificate)
+    assert.equal(
+      toHex(encodeCertificate(issueCertificate(signingKeyFromSeed(fromHex(issuerSeed)), fields))),
+      certificate
+    )
     const decoded = tryDecodeCertificate(fromHex(certificate))
     assert.equal(decoded !== null && certificateSignatureValid(decoded), true)
     assert.equal(toHex(certificateId(fromHex(certificate))), id)
@@ -211,7 +234,8 @@ test('CHAIN-8 the tags are those of the protocol and no two are equal or begin a
   const tags = Object.entries(TAGS)
   for (const [name, bytes] of tags) assert.equal(toHex(bytes), reference.tag(name))
   for (const [name, bytes] of tags) {
-    for (const [other, prefix] of tags) if (other !== name) assert.notEqual(toHex(bytes.subarray(0, prefix.length)), toHex(prefix))
+    for (const [other, prefix] of tags)
+      if (other !== name) assert.notEqual(toHex(bytes.subarray(0, prefix.length)), toHex(prefix))
   }
 })
 
@@ -228,7 +252,11 @@ const anyEvent: fc.Arbitrary<reference.ReferenceEvent> = fc
     salt: hex(16),
     payload: fc.uint8Array({ maxLength: 80 }).map((bytes) => toHex(bytes))
   })
-  .map((event) => ({ ...event, payload: event.flags === 1 ? event.payload.slice(0, event.payload.length - (event.payload.length % 64)) : event.payload }))
+  .map((event) => ({
+    ...event,
+    payload:
+      event.flags === 1 ? event.payload.slice(0, event.payload.length - (event.payload.length % 64)) : event.payload
+  }))
 const anyAppend: fc.Arbitrary<reference.ReferenceAppend> = fc.record({
   mesh: hex(32),
   seed: fc.constantFrom('01'.repeat(32), '02'.repeat(32)),
@@ -254,8 +282,23 @@ test('CHAIN-8 whatever is appended, the product and the slow reference agree on 
 })
 
 test('CHAIN-8 the largest payload and the fullest append agree with the slow reference', () => {
-  const event = { flags: 0, encoding: 0, type: 'app-x', scope: reference.zeros(16), timeMs: 1, timeCounter: 2, salt: 'ab'.repeat(16) }
-  const place = { mesh: '03'.repeat(32), seed: '01'.repeat(32), chain: 0, epoch: 1, firstSeq: 1, prev: reference.zeros(32) }
+  const event = {
+    flags: 0,
+    encoding: 0,
+    type: 'app-x',
+    scope: reference.zeros(16),
+    timeMs: 1,
+    timeCounter: 2,
+    salt: 'ab'.repeat(16)
+  }
+  const place = {
+    mesh: '03'.repeat(32),
+    seed: '01'.repeat(32),
+    chain: 0,
+    epoch: 1,
+    firstSeq: 1,
+    prev: reference.zeros(32)
+  }
   const full = { ...place, events: Array.from({ length: 997 }, () => ({ ...event, payload: '' })) }
   for (const input of [{ ...place, events: [{ ...event, payload: '20'.repeat(65_536) }] }, full]) {
     const expected = reference.computeAppend(input)
@@ -263,7 +306,10 @@ test('CHAIN-8 the largest payload and the fullest append agree with the slow ref
     assert.equal(decoded.fault, null)
     assertExpected(fromHex(input.mesh), decoded.appends[0] as AppendBlocks, expected)
   }
-  const tooLarge = reference.computeAppend({ ...place, events: [...full.events, { ...event, payload: '' }, { ...event, payload: '' }] })
+  const tooLarge = reference.computeAppend({
+    ...place,
+    events: [...full.events, { ...event, payload: '' }, { ...event, payload: '' }]
+  })
   assert.equal(decodeFrame(Buffer.from(tooLarge.frame, 'hex')).fault, 'layout')
   const tooLong = reference.computeAppend({ ...place, events: [{ ...event, payload: '20'.repeat(65_537) }] })
   assert.equal(decodeFrame(Buffer.from(tooLong.frame, 'hex')).fault, 'layout')

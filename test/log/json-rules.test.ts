@@ -69,7 +69,39 @@ test('CHAIN-8 what JSON.stringify writes of an acceptable object is accepted, of
   )
 })
 
-const FRAGMENTS = ['{', '}', '[', ']', ',', ':', '"', '"a"', '"b"', '"\\u0061"', '\\', '\\ud800', '\\udc00', '0', '-', '1', '.5', 'e', 'E+2', '9007199254740992', 'true', 'null', 'fals', ' ', '\n', '\t', '\u00a0', '\ufeff', '{"a":', '"a":1', '{"b":[1,']
+const FRAGMENTS = [
+  '{',
+  '}',
+  '[',
+  ']',
+  ',',
+  ':',
+  '"',
+  '"a"',
+  '"b"',
+  '"\\u0061"',
+  '\\',
+  '\\ud800',
+  '\\udc00',
+  '0',
+  '-',
+  '1',
+  '.5',
+  'e',
+  'E+2',
+  '9007199254740992',
+  'true',
+  'null',
+  'fals',
+  ' ',
+  '\n',
+  '\t',
+  '\u00a0',
+  '\ufeff',
+  '{"a":',
+  '"a":1',
+  '{"b":[1,'
+]
 
 test('CHAIN-8 nothing is accepted that JSON.parse refuses, and what is refused is outside the rules', () => {
   const text = fc.array(fc.constantFrom(...FRAGMENTS), { maxLength: 12 }).map((parts) => `{${parts.join('')}}`)

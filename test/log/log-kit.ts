@@ -9,7 +9,7 @@ import { type MeshPreimage, meshIdOf } from '../../src/identity/mesh-id.ts'
 import { buildAppend, type EventDraft, prepareEvent } from '../../src/log/append-builder.ts'
 import { frameAppend } from '../../src/log/append-codec.ts'
 import type { IngestOutcome } from '../../src/log/chain-state.ts'
-import { encodeControl } from '../../src/log/control-records.ts'
+import { type Cut, encodeControl } from '../../src/log/control-records.ts'
 import { EventLog } from '../../src/log/event-log.ts'
 import type { EventStore } from '../../src/log/event-store.ts'
 import type { Stamp } from '../../src/log/hybrid-clock.ts'
@@ -97,9 +97,9 @@ export async function admit(log: EventLog, mesh: Mesh, issuer: SigningKey, subje
   await log.appendRecord({ type: 'member-admitted', certificate: certificateFor(mesh, issuer, subject, grant), invite: null })
 }
 
-/** Removes a member where its chains end in this log, or at the given sequence numbers. */
-export async function remove(log: EventLog, subject: PublicKeyHex, cutAt: ReadonlyMap<ChainKey, Head | null> = new Map()): Promise<void> {
-  const cuts = [...log.chains.values()].flatMap(({ key, author, chain, epoch, tips }) => {
+/** Removes a member where its chains end in this log, or at the given heads, or at exactly these cuts. */
+export async function remove(log: EventLog, subject: PublicKeyHex, cutAt: ReadonlyMap<ChainKey, Head | null> = new Map(), exactly?: readonly Cut[]): Promise<void> {
+  const cuts = exactly ?? [...log.chains.values()].flatMap(({ key, author, chain, epoch, tips }) => {
     const tip = cutAt.has(key) ? (cutAt.get(key) ?? null) : (tips[0] ?? null)
     return author === subject && tip !== null ? [{ chain, epoch, seq: tip.lastSeq, id: tip.lastId }] : []
   })

@@ -8,6 +8,7 @@ import type { EventDraft } from '../../src/log/append-builder.ts'
 import type { EventLog } from '../../src/log/event-log.ts'
 import type { EventStore } from '../../src/log/event-store.ts'
 import { queryPage } from '../../src/log/event-query.ts'
+import { encodeControl } from '../../src/log/control-records.ts'
 import { HybridClock } from '../../src/log/hybrid-clock.ts'
 import { loggedEvents } from '../../src/log/logged-event.ts'
 import { chainKeyOf } from '../../src/log/statement.ts'
@@ -177,9 +178,7 @@ test('MEMBER-4 an observer appends its presence and nothing else, and what it se
 })
 
 function witnessOf(log: EventLog): Buffer {
-  const head = tipOf(log, aliceKey)
-  const bytes = Buffer.concat([head.mesh, head.author])
-  return Buffer.from(JSON.stringify({ head: bytes.toString('hex') }))
+  return encodeControl({ type: 'branch-witnessed', head: tipOf(log, aliceKey) })
 }
 
 test('MEMBER-4 only admins admit and remove; strangers append nothing; unknown types and records that say nothing are refused', async () => {

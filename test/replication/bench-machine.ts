@@ -22,7 +22,10 @@ export function lineOf(key: SigningKey, length: number, salt = '', after: Head |
     const firstSeq: number = (before?.lastSeq ?? 0) + 1
     const lastId = sha256(Buffer.from(`${salt} ${firstSeq}`))
     const prev: Uint8Array = before?.link ?? new Uint8Array(32)
-    before = sealStatement({ mesh: MESH, author: key.publicKey, chain: 0, epoch: 1, firstSeq, count: 1, prev, lastId }, key)
+    before = sealStatement(
+      { mesh: MESH, author: key.publicKey, chain: 0, epoch: 1, firstSeq, count: 1, prev, lastId },
+      key
+    )
     heads.push(before)
   }
   return heads
@@ -65,12 +68,31 @@ export class Bench {
   }
 
   start(others: readonly SigningKey[], more: Partial<Input & { kind: 'start' }> = {}): readonly Effect[] {
-    const members: MemberView[] = [OWN, ...others].map((key, index) => ({ key: key.publicKeyHex, removed: false, admits: index === 0 }))
-    return this.step({ kind: 'start', chains: [], members, selfAdmitted: true, observer: false, markerFits: true, markerHead: null, ...more })
+    const members: MemberView[] = [OWN, ...others].map((key, index) => ({
+      key: key.publicKeyHex,
+      removed: false,
+      admits: index === 0
+    }))
+    return this.step({
+      kind: 'start',
+      chains: [],
+      members,
+      selfAdmitted: true,
+      observer: false,
+      markerFits: true,
+      markerHead: null,
+      ...more
+    })
   }
 
   up(peer: string, key: SigningKey): readonly Effect[] {
-    return this.step({ kind: 'peer-up', peer, key: key.publicKeyHex, instance: makeInstance(1, new Uint8Array(8)), timeMs: 1 })
+    return this.step({
+      kind: 'peer-up',
+      peer,
+      key: key.publicKeyHex,
+      instance: makeInstance(1, new Uint8Array(8)),
+      timeMs: 1
+    })
   }
 
   message(peer: string, message: SyncMessage): readonly Effect[] {
@@ -79,18 +101,29 @@ export class Bench {
 
   /** A whole frontier that shows one line. */
   shows(peer: string, head: Head, round = 1): readonly Effect[] {
-    const claims = [{ key: head.key, tips: [{ seq: head.lastSeq, link: head.link.subarray(0, 16) }], head, forked: false }]
+    const claims = [
+      { key: head.key, tips: [{ seq: head.lastSeq, link: head.link.subarray(0, 16) }], head, forked: false }
+    ]
     const effects = this.message(peer, { kind: 'frontier', round, last: true, claims })
     const check = find(effects, 'witness')
-    return check === undefined ? effects : [...effects, ...this.step({ kind: 'witnessed', ticket: check.ticket, valid: [true] })]
+    return check === undefined
+      ? effects
+      : [...effects, ...this.step({ kind: 'witnessed', ticket: check.ticket, valid: [true] })]
   }
 }
 
-export function find<Kind extends Effect['kind']>(effects: readonly Effect[], kind: Kind): (Effect & { kind: Kind }) | undefined {
+export function find<Kind extends Effect['kind']>(
+  effects: readonly Effect[],
+  kind: Kind
+): (Effect & { kind: Kind }) | undefined {
   return effects.find((effect): effect is Effect & { kind: Kind } => effect.kind === kind)
 }
 
-export function sent<Kind extends SyncMessage['kind']>(effects: readonly Effect[], kind: Kind, peer?: string): (SyncMessage & { kind: Kind })[] {
+export function sent<Kind extends SyncMessage['kind']>(
+  effects: readonly Effect[],
+  kind: Kind,
+  peer?: string
+): (SyncMessage & { kind: Kind })[] {
   const messages: (SyncMessage & { kind: Kind })[] = []
   for (const effect of effects) {
     if (effect.kind !== 'send' || effect.message.kind !== kind || (peer !== undefined && effect.peer !== peer)) continue

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { create, toBinary } from '@bufbuild/protobuf'
 import fc from 'fast-check'
 import { LIMITS } from '../../src/base/limits.ts'
 import { signingKeyFromSeed } from '../../src/identity/ed25519.ts'
 import { chainKeyOf, type Head, sealStatement, tryForkProof } from '../../src/log/statement.ts'
+import { SyncMessageSchema } from '../../src/network/wire/gen/sync_pb.js'
 import { tryDecodeGossip } from '../../src/network/wire/gossip-codec.ts'
 import {
   encodeAdmitAnswer,
@@ -101,6 +103,22 @@ test('every sync message comes back as it was', () => {
     }),
     { numRuns: 300 }
   )
+})
+
+test('a frame is encoded as the generated code does it', () => {
+  for (const [id, length] of [
+    [0, 1],
+    [1, 127],
+    [300, 128],
+    [0xffff_ffff, 70_000]
+  ] as const) {
+    const bytes = new Uint8Array(length).fill(3)
+    const generated = toBinary(
+      SyncMessageSchema,
+      create(SyncMessageSchema, { body: { case: 'frame', value: { id, bytes } } })
+    )
+    assert.deepEqual(Buffer.from(encodeSyncMessage({ kind: 'frame', id, bytes })), Buffer.from(generated))
+  }
 })
 
 test('a fork proof comes back, and two equal heads are no proof', () => {

@@ -179,6 +179,10 @@ export function createFakeNode(overrides: Partial<NodeApi> = {}): FakeNode {
       calls.push(`memberRemove ${found.name}`)
       return { id: 'cd'.repeat(32) }
     },
+    founderName: async (words) => {
+      calls.push(`founderName ${words.split(' ').length} words`)
+      return { id: 'ab'.repeat(32) }
+    },
     memberRole: async (name, role) => {
       calls.push(`memberRole ${find(name).name} ${role}`)
       return { id: 'ef'.repeat(32) }

@@ -1,4 +1,4 @@
-// pmesh demo: hands its options to the demo, which imports the node.
+// pmesh demo: hands its options to the demo, which starts nodes.
 
 import type { CommandContext } from '../command-context.ts'
 
@@ -11,8 +11,8 @@ export async function demoCommand(
   return runDemo({
     ...(options.input === undefined ? {} : { input: options.input }),
     keep: options.keep === true,
-    json: context.options.json,
-    nodes: 3,
+    out: context.out,
+    env: context.terminal.env,
     signal: context.signal
   })
 }

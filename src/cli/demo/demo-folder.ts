@@ -55,6 +55,7 @@ export class DemoFolder {
 
 function placeForHomes(env: NodeJS.ProcessEnv): string {
   const places = [tmpdir(), '/tmp'].filter((place) => statSync(place, { throwIfNoEntry: false })?.isDirectory())
-  const fits = (place: string) => !socketPath(homePaths(join(place, 'pmesh-demo-XXXXXX', 'carol')), undefined, env).moved
+  const fits = (place: string) =>
+    !socketPath(homePaths(join(place, 'pmesh-demo-XXXXXX', 'carol')), undefined, env).moved
   return realpathSync(places.find(fits) ?? tmpdir())
 }

@@ -65,9 +65,13 @@ async function linesOfFile(file: string, signal: AbortSignal): Promise<string[]>
       const { lines, tooLong } = reader.push(chunk as Buffer)
       for (const content of lines) take(content)
       if (tooLong) {
-        throw new MeshError('EVENT_TOO_LARGE', `cannot use line ${line + 1}: it is longer than ${LIMITS.payloadBytesMax} bytes`, {
-          details: { file, line: line + 1 }
-        })
+        throw new MeshError(
+          'EVENT_TOO_LARGE',
+          `cannot use line ${line + 1}: it is longer than ${LIMITS.payloadBytesMax} bytes`,
+          {
+            details: { file, line: line + 1 }
+          }
+        )
       }
     }
   } catch (cause) {

@@ -1,4 +1,4 @@
-// Real data that lies beside the program: the git history of a checkout, the lock file, the installed packages. Taken in that order
+// Real data that lies beside the program: history and files of a checkout, the lock file, the installed packages. Taken in that order
 // until there is enough. Authors of commits are left out.
 
 import { execFile } from 'node:child_process'
@@ -6,7 +6,6 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { MeshError } from '../../base/mesh-error.ts'
-import { systemCode } from '../../rpc/socket-file.ts'
 import { countOf } from '../human-text.ts'
 
 export type DemoRecord = Readonly<Record<string, string | number | boolean | null>>
@@ -26,11 +25,11 @@ const PACKAGES_MAX = 2_000
 export async function recordsAround(
   root: string,
   enough: number,
-  options: { readonly env: NodeJS.ProcessEnv; readonly signal: AbortSignal }
+  options: GitOptions
 ): Promise<{ readonly records: readonly DemoRecord[]; readonly source: string }> {
   const taken: Source[] = []
   const few = () => taken.reduce((sum, { records }) => sum + records.length, 0) < enough
-  for (const read of [gitHistory, lockFile, installedPackages]) {
+  for (const read of [gitHistory, gitFiles, lockFile, installedPackages]) {
     if (!few()) break
     const source = await read(root, options)
     if (source !== null) taken.push(source)
@@ -45,21 +44,28 @@ export async function recordsAround(
   return { records, source: taken.map(({ words }) => words).join(', ') }
 }
 
-async function gitHistory(
-  root: string,
-  { env, signal }: { readonly env: NodeJS.ProcessEnv; readonly signal: AbortSignal }
-): Promise<Source | null> {
+interface GitOptions {
+  readonly env: NodeJS.ProcessEnv
+  readonly signal: AbortSignal
+}
+
+/** What git says in the folder; null where there is no checkout or no git that reads it. */
+async function git(root: string, args: readonly string[], { env, signal }: GitOptions): Promise<string | null> {
   if (!existsSync(join(root, '.git'))) return null
-  const args = ['-c', 'core.quotePath=false', 'log', `--max-count=${COMMITS_MAX}`, '--no-renames', '--numstat']
-  let log: string
+  const options = { cwd: root, env, signal, timeout: GIT_MS_MAX, maxBuffer: GIT_BYTES_MAX }
   try {
-    const options = { cwd: root, env, signal, timeout: GIT_MS_MAX, maxBuffer: GIT_BYTES_MAX }
-    log = (await promisify(execFile)('git', [...args, '--format=%x1e%H%x1f%cI%x1f%s'], options)).stdout
+    return (await promisify(execFile)('git', ['-c', 'core.quotePath=false', ...args], options)).stdout
   } catch (error) {
-    if (signal.aborted) throw new MeshError('CANCELLED', 'cancelled')
-    const why = systemCode(error) === 'ENOENT' ? 'there is no git' : 'git cannot read it'
-    return { records: [], words: `not the git history (${why})` }
+    if (signal.aborted) throw new MeshError('CANCELLED', 'cancelled', { cause: error })
+    // The words of the source then name what was taken instead.
+    return null
   }
+}
+
+async function gitHistory(root: string, options: GitOptions): Promise<Source | null> {
+  const args = ['log', `--max-count=${COMMITS_MAX}`, '--no-renames', '--numstat', '--format=%x1e%H%x1f%cI%x1f%s']
+  const log = await git(root, args, options)
+  if (log === null) return null
   const records: DemoRecord[] = []
   let [commits, changes] = [0, 0]
   for (const entry of log.split('\x1e').slice(1)) {
@@ -72,6 +78,22 @@ async function gitHistory(
     for (const file of files) records.push(changeOf(commit, file))
   }
   return { records, words: `${countOf(commits, 'commit')} and ${countOf(changes, 'file change')} of this git history` }
+}
+
+/** The files of the last commit: mode, kind, object, bytes, path. */
+async function gitFiles(root: string, options: GitOptions): Promise<Source | null> {
+  const tree = await git(root, ['ls-tree', '-r', '--long', 'HEAD'], options)
+  if (tree === null) return null
+  const records = tree
+    .split('\n')
+    .filter((line) => line !== '')
+    .slice(0, RECORDS_PER_SOURCE_MAX)
+    .map((line): DemoRecord => {
+      const [about = '', path = ''] = line.split('\t')
+      const [, , object = '', bytes = ''] = about.split(/ +/)
+      return { path, object, bytes: Number(bytes) || 0 }
+    })
+  return { records, words: `${countOf(records.length, 'file')} of this checkout` }
 }
 
 /** A line of --numstat; binary files have no counts. */
@@ -114,7 +136,12 @@ async function installedPackages(root: string): Promise<Source | null> {
     .slice(0, PACKAGES_MAX)
     .map((file): DemoRecord => {
       const { name, version, description, license } = tableOf(parsed(file))
-      return { name: textOf(name), version: textOf(version), description: textOf(description), license: textOf(license) }
+      return {
+        name: textOf(name),
+        version: textOf(version),
+        description: textOf(description),
+        license: textOf(license)
+      }
     })
   if (descriptions.length === 0) return null
   return { records: descriptions, words: `${countOf(descriptions.length, 'description')} of installed packages` }

@@ -47,9 +47,41 @@ const END_TO_WIRE: Readonly<Record<EndReason, WireEnd>> = {
 }
 const END_FROM_WIRE = new Map(Object.entries(END_TO_WIRE).map(([reason, wire]) => [wire, reason as EndReason]))
 
+const FRAME_TAG = 0x32
+const ID_TAG = 0x08
+const BYTES_TAG = 0x12
+
+/** The same bytes as the generated code makes, with one copy of the frame instead of two. */
+function encodeFrame(id: number, frame: Uint8Array): Uint8Array {
+  const head = Buffer.allocUnsafe(16)
+  let at = 0
+  if (id !== 0) {
+    head[at++] = ID_TAG
+    at = writeVarint(head, id, at)
+  }
+  head[at++] = BYTES_TAG
+  at = writeVarint(head, frame.length, at)
+  const length = at + frame.length
+  const message = Buffer.allocUnsafe(6 + length)
+  message[0] = FRAME_TAG
+  const start = writeVarint(message, length, 1)
+  message.set(head.subarray(0, at), start)
+  message.set(frame, start + at)
+  return message.subarray(0, start + length)
+}
+
+function writeVarint(bytes: Buffer, value: number, from: number): number {
+  let at = from
+  let left = value
+  for (; left >= 0x80; left = Math.floor(left / 128)) bytes[at++] = (left % 128) + 128
+  bytes[at++] = left
+  return at
+}
+
 type Body = NonNullable<MessageInitShape<typeof SyncMessageSchema>['body']>
 
 export function encodeSyncMessage(message: SyncMessage): Uint8Array {
+  if (message.kind === 'frame') return encodeFrame(message.id, message.bytes)
   return toBinary(SyncMessageSchema, create(SyncMessageSchema, { body: bodyOf(message) }))
 }
 
