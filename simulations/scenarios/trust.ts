@@ -88,6 +88,7 @@ export const removal: Scenario = {
     removed.append({ type: 'app-note', text: 'before' })
     await allAgree(world)
     const others = world.nodes.filter((node) => node !== removed)
+    world.dialFilter = (node) => node !== removed
     world.founder.append({ type: 'member-removed', subject: removed.key.publicKeyHex })
     removed.append({ type: 'app-note', text: 'behind the cut' })
     await world.run(3000)
@@ -95,7 +96,6 @@ export const removal: Scenario = {
       if (others.includes(link.other(removed) as never))
         throw new SimulationFailure(`${link.name} still there after the removal`)
     }
-    world.dialFilter = (node) => node !== removed
     await chatter(world, 20, 50)
     await world.untilEqual(30_000, others)
     const tip = world.founder.log.states().find((state) => state.author === removed.key.publicKeyHex)?.tips[0]

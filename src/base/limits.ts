@@ -28,6 +28,8 @@ export const LIMITS = {
   ingestBatchBytesMax: MIB,
   /** Frames in flight per direction of one connection. */
   framesOpenMax: 4,
+  /** A frame that is extended to the next good seal ends here: a message has room for it and its envelope. */
+  frameBytesExtended: 288 * KIB - 64,
   /** Largest message on the sync stream: a frame and its envelope. */
   messageBytesMax: 288 * KIB,
   /** Largest gossip message that is looked at. */

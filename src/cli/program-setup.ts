@@ -145,7 +145,7 @@ export function addInspectCommands(program: Command, define: Define): void {
     async () => (await import('./commands/demo-command.ts')).demoCommand
   )
     .option('--input <file>', 'append these JSON lines')
-    .option('--keep', 'keep the homes')
+    .option('--keep', 'leave the mesh running')
   define(
     program,
     'rpc <method> [json]',

@@ -6,6 +6,7 @@ import { LIMITS } from '../base/limits.ts'
 import { ALL_RIGHTS, type Certificate, certificateSignatureValid, hasRight, type Role } from './certificate.ts'
 import { checkPublicKey } from './ed25519.ts'
 import { type MeshPreimage, meshIdOf } from './mesh-id.ts'
+import { tryDecodeNamedFounder } from './refounding.ts'
 
 /** Expiry counts only at hello, with this much doubt about the clocks (PROTOCOL §5). */
 const EXPIRY_TOLERANCE_MS = 600_000
@@ -35,6 +36,8 @@ export interface CertificatePathInput {
   readonly path: readonly Certificate[]
   /** 32-byte public key. */
   readonly subject: Uint8Array
+  /** An encoded `NamedFounder`: a path may begin at the founder that the recovery key named, too. */
+  readonly namedFounder?: Uint8Array | null
   /** Wall clock in milliseconds. */
   readonly nowMs: number
   /** Known removals by hex of the key; an admission that the log shows inside the cut is the caller's to accept. */
@@ -66,15 +69,16 @@ const refuse = (reason: CertificatePathReason): CertificatePathVerdict => ({ ok:
 export function checkCertificatePath(input: CertificatePathInput): CertificatePathVerdict {
   const { preimage, path, subject } = input
   if (path.length > LIMITS.certificatePathMax) return refuse('path-too-long')
-  if (input.removed?.(toHex(preimage.founder)) === true) return refuse('removed')
+  const mesh = meshIdOf(preimage)
   const last = path.at(-1)
+  const founder = rootOf(input, mesh, path[0]?.issuer ?? subject)
+  if (input.removed?.(toHex(founder)) === true) return refuse('removed')
   if (last === undefined) {
-    if (!equalBytes(subject, preimage.founder)) return refuse('path-empty')
+    if (!equalBytes(subject, founder)) return refuse('path-empty')
     return checkPublicKey(subject) === 'ok' ? { ok: true, certificate: null } : refuse('key-refused')
   }
   if (!equalBytes(last.subject, subject)) return refuse('subject-mismatch')
-  const mesh = meshIdOf(preimage)
-  let issuer = preimage.founder
+  let issuer = founder
   let grant = FOUNDER_GRANT
   for (const certificate of path) {
     const reason = checkLink(input, certificate, { mesh, issuer, grant })
@@ -83,6 +87,13 @@ export function checkCertificatePath(input: CertificatePathInput): CertificatePa
     grant = input.grantOf?.(toHex(issuer)) ?? certificate
   }
   return { ok: true, certificate: last }
+}
+
+/** The founder that a path begins at: the one that the recovery key named when it is `first`, else the preimage's. */
+function rootOf(input: CertificatePathInput, mesh: Uint8Array, first: Uint8Array): Uint8Array {
+  const { preimage, namedFounder } = input
+  if (namedFounder == null || equalBytes(first, preimage.founder)) return preimage.founder
+  return tryDecodeNamedFounder(mesh, preimage.recovery, namedFounder)?.founder ?? preimage.founder
 }
 
 function checkLink(

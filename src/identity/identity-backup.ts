@@ -1,7 +1,7 @@
 // One file from which a lost node comes back: its key and its mesh record, sealed by a passphrase (argon2id) of the backup's own.
 // The log is not in it: the members send it. Two nodes restored from one backup are one identity in use twice (PROTOCOL §4).
 
-import { toHex, tryParseHex, utf8 } from '../base/bytes.ts'
+import { fromHex, toHex, tryParseHex, utf8 } from '../base/bytes.ts'
 import { MeshError } from '../base/mesh-error.ts'
 import { encodeCertificate, tryDecodeCertificate } from './certificate.ts'
 import { hideFields } from './hidden.ts'
@@ -82,6 +82,7 @@ function encodeMesh(mesh: MeshFile): object {
     meshSecret: toHex(mesh.meshSecret),
     psk: mesh.psk === undefined ? undefined : toHex(mesh.psk),
     joinedVia: mesh.joinedVia,
+    namedFounder: mesh.namedFounder === undefined ? undefined : toHex(mesh.namedFounder),
     bootstrap: mesh.bootstrap
   }
 }
@@ -98,7 +99,8 @@ function decodeMesh(content: Readonly<Record<string, unknown>>): MeshFile {
     meshSecret,
     bootstrap: textsOf(content.bootstrap),
     ...(psk === undefined ? {} : { psk }),
-    ...(typeof content.joinedVia === 'string' ? { joinedVia: content.joinedVia } : {})
+    ...(typeof content.joinedVia === 'string' ? { joinedVia: content.joinedVia } : {}),
+    ...(typeof content.namedFounder === 'string' ? { namedFounder: fromHex(content.namedFounder) } : {})
   })
 }
 

@@ -34,13 +34,15 @@ export interface MeshFile {
   readonly joinedVia?: string
   /** Multiaddrs of main hosts learned at joining. */
   readonly bootstrap: readonly string[]
+  /** An encoded NamedFounder, when the path begins at a founder that the recovery key named. */
+  readonly namedFounder?: Uint8Array
 }
 
 export type MeshFileFields = Omit<MeshFile, 'meshId'>
 
 /** A mesh record with hidden secrets. Change it by `meshFile({ …every field })`: a spread copy lacks the secrets. */
 export function meshFile(fields: MeshFileFields): MeshFile {
-  const { preimage, path, meshSecret, psk, joinedVia, bootstrap } = fields
+  const { preimage, path, meshSecret, psk, joinedVia, bootstrap, namedFounder } = fields
   const sound = meshSecret?.length === SECRET_BYTES && (psk === undefined || psk.length === SECRET_BYTES)
   if (!sound) throw new MeshError('INTERNAL', 'mesh record with a secret of another length')
   const record: MeshFile = {
@@ -50,7 +52,8 @@ export function meshFile(fields: MeshFileFields): MeshFile {
     meshSecret,
     bootstrap,
     ...(psk === undefined ? {} : { psk }),
-    ...(joinedVia === undefined ? {} : { joinedVia })
+    ...(joinedVia === undefined ? {} : { joinedVia }),
+    ...(namedFounder === undefined ? {} : { namedFounder })
   }
   return hideFields(record, psk === undefined ? ['meshSecret'] : ['meshSecret', 'psk'])
 }
@@ -76,6 +79,7 @@ export function loadMeshFile(places: IdentityPlaces, ring: KeyRing): MeshFile | 
   if (preimage === null || path === undefined || path.includes(null) || bootstrap === undefined) {
     throw invalid(file, 'the mesh file is damaged')
   }
+  const namedFounder = typeof record.namedFounder === 'string' ? tryParseHex(record.namedFounder) : null
   const open = (name: string) => openSecret(file, ring, placeOf(preimage, name), textOf(record[name]))
   return meshFile({
     preimage,
@@ -83,7 +87,8 @@ export function loadMeshFile(places: IdentityPlaces, ring: KeyRing): MeshFile | 
     bootstrap,
     meshSecret: open('meshSecret'),
     ...(record.psk === undefined ? {} : { psk: open('psk') }),
-    ...(typeof record.joinedVia === 'string' ? { joinedVia: record.joinedVia } : {})
+    ...(typeof record.joinedVia === 'string' ? { joinedVia: record.joinedVia } : {}),
+    ...(namedFounder === null ? {} : { namedFounder })
   })
 }
 
@@ -147,6 +152,7 @@ function encode(ring: KeyRing, mesh: MeshFile): Buffer {
     meshSecret: ring.seal(placeOf(preimage, 'meshSecret'), mesh.meshSecret),
     ...(psk === undefined ? {} : { psk: ring.seal(placeOf(preimage, 'psk'), psk) }),
     ...(joinedVia === undefined ? {} : { joinedVia }),
+    ...(mesh.namedFounder === undefined ? {} : { namedFounder: toHex(mesh.namedFounder) }),
     bootstrap: mesh.bootstrap
   }
   return Buffer.from(`${JSON.stringify(record, null, 2)}\n`)

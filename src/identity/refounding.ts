@@ -37,3 +37,36 @@ export function refoundingValid(recovery: Uint8Array, refounding: Refounding, si
     return false
   return verifySignature(recovery, encodeSigned(refounding), signature)
 }
+
+/** A refounding with the recovery key's signature: what travels with certificate paths that begin at the new founder. */
+export interface NamedFounder extends Refounding {
+  /** 64 bytes. */
+  readonly signature: Uint8Array
+}
+
+const KEY_BYTES = 32
+const CUTS_AT = KEY_BYTES + 4 + 64
+/** Room for the cuts of some thirty chain keys. */
+const NAMED_FOUNDER_BYTES_MAX = 2048
+
+/** founder 32 ‖ counter u32 ‖ signature 64 ‖ cuts; null when the cuts are too many to travel. */
+export function encodeNamedFounder(named: NamedFounder): Buffer | null {
+  const counter = Buffer.alloc(4)
+  counter.writeUInt32BE(named.counter)
+  const bytes = concatBytes([named.founder, counter, named.signature, named.cuts])
+  return bytes.length <= NAMED_FOUNDER_BYTES_MAX ? bytes : null
+}
+
+/** Decodes and checks the signature of the mesh's recovery key; null when anything does not hold. */
+export function tryDecodeNamedFounder(mesh: Uint8Array, recovery: Uint8Array | null, bytes: Uint8Array): NamedFounder | null {
+  if (recovery === null || bytes.length < CUTS_AT || bytes.length > NAMED_FOUNDER_BYTES_MAX) return null
+  const copy = Buffer.from(bytes)
+  const named: NamedFounder = {
+    mesh,
+    founder: copy.subarray(0, KEY_BYTES),
+    counter: copy.readUInt32BE(KEY_BYTES),
+    signature: copy.subarray(KEY_BYTES + 4, CUTS_AT),
+    cuts: copy.subarray(CUTS_AT)
+  }
+  return refoundingValid(recovery, named, named.signature) ? named : null
+}

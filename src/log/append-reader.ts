@@ -1,6 +1,6 @@
 // Reads stored appends: single places, ranges along a line, and heads at given sequence numbers. Reads only; knows nothing of commits.
 
-import { asBuffer, equalBytes, toHex } from '../base/bytes.ts'
+import { asBuffer, compareBytes, equalBytes, fromHex, toHex } from '../base/bytes.ts'
 import { LIMITS } from '../base/limits.ts'
 import { isMeshError, MeshError } from '../base/mesh-error.ts'
 import { type AppendBlocks, decodeBlocks, frameAppend, framedBytes } from './append-codec.ts'
@@ -8,7 +8,6 @@ import { chainKeyFromSuffix, type ChainRow, countedLinks } from './chain-row.ts'
 import type { EventStore, KeyRange, StoreEntry } from './event-store.ts'
 import { type ChainKey, completeHead, type Head, headSealValid } from './statement.ts'
 import { chainSuffix, prefixed, RANGES, readU64, u64 } from './store-keys.ts'
-import { fromHex } from '../base/bytes.ts'
 
 const PAGE_BYTES = 256 * 1024
 const HEADER_VALUE_AT = 32
@@ -156,7 +155,7 @@ export class AppendReader {
       if (gap) throw damageOf(row.key, null)
       const size = framedBytes(stored.header, stored.body)
       const before = parts.at(-1)
-      if (before !== undefined && bytes + size > bytesMax && (bytes + size > LIMITS.messageBytesMax || headSealValid(before.head))) break
+      if (before !== undefined && bytes + size > bytesMax && (bytes + size > LIMITS.frameBytesExtended || headSealValid(before.head))) break
       parts.push({ frame: frameAppend(stored.header, stored.body), head: stored.head })
       bytes += size
       if (stored.head.lastSeq >= tip.lastSeq) break
@@ -186,7 +185,8 @@ export class AppendReader {
     try {
       for await (const page of this.#store.pages(range, PAGE_BYTES / 8)) {
         for (const [key, value] of page) {
-          const next = await payloads.next()
+          let next = await payloads.next()
+          while (next.done !== true && compareBytes(next.value[0].subarray(1), key.subarray(1)) < 0) next = await payloads.next()
           const payload = next.done === true ? null : next.value
           if (payload === null || !equalBytes(payload[0].subarray(1), key.subarray(1))) {
             throw new MeshError('STORE_DAMAGED', `the payloads of an append are missing: ${toHex(key.subarray(1))}`)

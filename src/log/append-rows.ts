@@ -2,7 +2,7 @@
 // A slice is a run of events whose times do not fall and span at most a tenth of a second, so that a scan by time looks back no further.
 
 import { copyBytes, fromHex, toHex } from '../base/bytes.ts'
-import { type AppendBlocks, type AppendRow, rowPayload, rowScope, rowType } from './append-codec.ts'
+import { type AppendBlocks, type AppendRow, ENCODING_JSON, rowPayload, rowScope, rowType } from './append-codec.ts'
 import { eventHeaders } from './append-check.ts'
 import { type ControlRecord, tryParseControl } from './control-records.ts'
 import { CONTROL_TYPES } from './event-types.ts'
@@ -145,7 +145,8 @@ export function controlsOf(mesh: Uint8Array, head: Head, blocks: AppendBlocks): 
     const row = blocks.rows[index] as AppendRow
     const type = rowType(blocks, row)
     const payload = rowPayload(blocks, row)
-    if (!CONTROL_TYPES.has(type) || payload === null) continue
+    // A record is never erasable and always JSON: what could vanish on one node must have no effect on any.
+    if (!CONTROL_TYPES.has(type) || payload === null || row.flags !== 0 || row.encoding !== ENCODING_JSON) continue
     const body = tryParseControl(type, payload)
     if (body === null) continue
     const seq = blocks.firstSeq + index

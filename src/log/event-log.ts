@@ -20,7 +20,7 @@ import { type EpochOpening, stageEpoch } from './epoch-opening.ts'
 import type { EventStore } from './event-store.ts'
 import { type CheckedAppend, type CheckedFrame, checkFrame } from './frame-check.ts'
 import { HybridClock } from './hybrid-clock.ts'
-import { openLogState } from './log-open.ts'
+import { DOUBTED_KEY, openLogState } from './log-open.ts'
 import { repairChain } from './log-repair.ts'
 import type { MeshView } from './mesh-fold.ts'
 import { type AppendedEvent, OwnLane, type WriteMode } from './own-lane.ts'
@@ -271,11 +271,13 @@ export class EventLog {
     }
   }
 
-  /** Tells the log what an error of a reader says: damage to a chain key starts its repair. True when it is such an error. */
+  /** Tells the log of an error that a reader met: damage to a chain key starts its repair, other damage the repair of all at the next opening. */
   noteDamage(error: unknown): boolean {
-    const chain = isMeshError(error) && isDamage(error) ? error.details['chain'] : undefined
+    if (!isMeshError(error) || !isDamage(error)) return false
+    const { chain } = error.details
     if (typeof chain === 'string') this.#startHealing(chain)
-    return typeof chain === 'string'
+    else this.#doubtStore()
+    return true
   }
 
   /**
@@ -284,7 +286,7 @@ export class EventLog {
    */
   async healDamage(key: ChainKey): Promise<boolean> {
     const healed = await this.#job(async (batch) => {
-      const repair = batch.stored.some(({ head }) => head.key === key) ? null : await repairChain(this.store, this.reader, batch.row(key), true)
+      const repair = batch.stored.some(({ head }) => head.key === key) ? null : await repairChain(this.store, this.reader, batch.row(key), 'blocks')
       if (repair === null || !repair.lost) return false
       batch.repair(repair)
       return true
@@ -293,13 +295,22 @@ export class EventLog {
     return healed
   }
 
+  #doubtStore(): void {
+    this.#job(async (batch) => batch.add({ type: 'put', key: DOUBTED_KEY, value: Uint8Array.of(1) })).catch((error: unknown) =>
+      this.#options.logger.error('the next opening will not know that the store is damaged', { message: messageOf(error) })
+    )
+  }
+
   #startHealing(key: ChainKey): void {
     if (this.#healing.has(key)) return
     this.#healing.add(key)
     const { logger } = this.#options
     logger.warn('a part of the store cannot be read; the chain is set back to what is whole', { key })
     this.healDamage(key)
-      .catch((error: unknown) => logger.error('a damaged chain cannot be set back', { key, message: messageOf(error) }))
+      .catch((error: unknown) => {
+        logger.error('a damaged chain cannot be set back', { key, message: messageOf(error) })
+        this.#doubtStore()
+      })
       .finally(() => this.#healing.delete(key))
   }
 

@@ -42,4 +42,6 @@ export interface EventStore {
   /** Closes and opens again, after a failed write. */
   reopen(): Promise<void>
   close(): Promise<void>
+  /** Gives up what cannot be read, so that the rest can: for a store with damaged blocks. Open again when it resolves. */
+  salvage?(): Promise<void>
 }

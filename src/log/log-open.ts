@@ -22,7 +22,7 @@ import {
 } from './chain-row.ts'
 import { commitMarkNumber, tryDecodeCommitMark } from './commit-mark.ts'
 import type { EventStore, StoreOperation } from './event-store.ts'
-import { type ChainRepair, readableEntries, repairChain, storedChains } from './log-repair.ts'
+import { type ChainRepair, dropUnreadable, readableEntries, repairChain, storedChains } from './log-repair.ts'
 import { foldMesh } from './mesh-fold.ts'
 import { type ChainKey, encodeHead, type Head, tryDecodeForkProof, tryDecodeHead } from './statement.ts'
 import { prefixed, RANGES, rangeOf, readU64, u64 } from './store-keys.ts'
@@ -32,6 +32,8 @@ const WAL_BYTES_MAX = 3 * LIMITS.storeWriteBufferBytes
 const MESH_KEY = prefixed(RANGES.meta, utf8('mesh'))
 /** Number of the newest mark at the last repair: gaps before it are dealt with. */
 const CHECKED_KEY = prefixed(RANGES.local, utf8('commits-checked'))
+/** Set when a read met damage that no single chain accounts for: the next opening reads everything. */
+export const DOUBTED_KEY = prefixed(RANGES.local, utf8('store-doubted'))
 const REBUILD_HINT = 'Move the store folder away and start again: a node without a store fetches everything from its peers.'
 
 export interface OpenedLog {
@@ -46,37 +48,53 @@ export async function openLogState(store: EventStore, preimage: MeshPreimage, lo
   const mesh = meshIdOf(preimage)
   await claimStore(store, mesh)
   const reader = new AppendReader(store, mesh)
-  const { rows, bad } = await loadRows(store, reader)
-  const gap = await findGap(store)
-  const thorough = bad !== null || (await loadRecords(store)) === null
-  if (bad !== null && bad.length > 0) await store.write(bad, { sync: true })
-  const doubted = new Set<ChainKey>(thorough || gap.found ? [...rows.keys(), ...(await storedChains(store))] : [])
-  for (const [key, { tips }] of rows) if (!doubted.has(key) && !(await holdsAll(reader, tips))) doubted.add(key)
+  let { rows, whole } = await loadRows(store, reader)
+  let gap = await findGap(store)
+  const lossy = !whole || gap.found || (await isDoubted(store)) || (await loadRecords(store)) === null || !(await holdsTips(reader, rows))
   const damaged: ChainKey[] = []
-  for (const key of doubted) {
-    const repair = await repairChain(store, reader, rows.get(key) ?? emptyRow(key), thorough)
-    if (repair === null) continue
-    await writeRepair(store, repair)
-    rows.set(key, repair.row)
-    if (!repair.lost) continue
-    damaged.push(key)
-    logger.warn('the store lost events; the chain was set back to what is whole', { key, lastSeq: repair.row.tips[0]?.lastSeq ?? 0 })
+  if (lossy) {
+    logger.warn('the store is damaged: all of it is read and every chain set back to what is whole')
+    await dropUnreadable(store)
+    rows = (await loadRows(store, reader)).rows
+    for (const key of new Set([...rows.keys(), ...(await storedChains(store))])) {
+      const row = rows.get(key) ?? emptyRow(key)
+      const repair = await repairChain(store, reader, row, 'index')
+      if (repair === null) continue
+      await writeRepair(store, repair)
+      rows.set(key, repair.row)
+      if (!repair.lost) continue
+      damaged.push(key)
+      logger.warn('a chain lost events', { key, lastSeq: repair.row.tips[0]?.lastSeq ?? 0, heldSeq: row.tips[0]?.lastSeq ?? 0 })
+    }
+    gap = await findGap(store)
+    await store.write([{ type: 'put', key: CHECKED_KEY, value: u64(gap.last) }, { type: 'del', key: DOUBTED_KEY }], { sync: true })
   }
-  if (doubted.size > 0 || gap.found) await store.write([{ type: 'put', key: CHECKED_KEY, value: u64(gap.last) }], { sync: true })
   const records = await loadRecords(store)
   if (records === null) throw new MeshError('STORE_DAMAGED', 'records of the membership cannot be read', { hint: REBUILD_HINT })
   const view = foldMesh(mesh, preimage, records, countsIn(rows))
-  return { state: { mesh, preimage, rows, records, view, commitNumber: gap.last }, damaged, lossy: gap.found || thorough || damaged.length > 0 }
+  return { state: { mesh, preimage, rows, records, view, commitNumber: gap.last }, damaged, lossy }
 }
 
-async function holdsAll(reader: AppendReader, tips: readonly Head[]): Promise<boolean> {
+async function holdsTips(reader: AppendReader, rows: ReadonlyMap<ChainKey, ChainRow>): Promise<boolean> {
+  for (const { tips } of rows.values()) {
+    for (const tip of tips) if ((await readable(() => reader.has(suffixOf(tip)))) !== true) return false
+  }
+  return true
+}
+
+/** Null when what is read is damaged. */
+async function readable<Result>(read: () => Promise<Result>): Promise<Result | null> {
   try {
-    for (const tip of tips) if (!(await reader.has(suffixOf(tip)))) return false
-    return true
+    return await read()
   } catch (error) {
-    if (isDamage(error)) return false
+    if (isDamage(error)) return null
     throw error
   }
+}
+
+async function isDoubted(store: EventStore): Promise<boolean> {
+  const marks = await readable(() => store.getMany([DOUBTED_KEY, CHECKED_KEY]))
+  return marks === null || marks[0] !== null
 }
 
 async function writeRepair(store: EventStore, { row, operations }: ChainRepair): Promise<void> {
@@ -91,31 +109,30 @@ async function claimStore(store: EventStore, mesh: Uint8Array): Promise<void> {
   else if (!equalBytes(owner, mesh)) throw new MeshError('STORE_FOREIGN', 'the store belongs to another mesh', { details: { mesh: toHex(owner) } })
 }
 
-/** Rows that can be read, with their witnesses and forks. `bad`: null when all can; else what to delete before the rows are made anew. */
-async function loadRows(store: EventStore, reader: AppendReader): Promise<{ rows: Map<ChainKey, ChainRow>; bad: StoreOperation[] | null }> {
+/** Rows that can be read, with their witnesses and forks. */
+async function loadRows(store: EventStore, reader: AppendReader): Promise<{ rows: Map<ChainKey, ChainRow>; whole: boolean }> {
   const rows = new Map<ChainKey, ChainRow>()
-  let bad: StoreOperation[] | null = null
-  const damaged = (key: Uint8Array | null): void => {
-    bad ??= []
-    if (key !== null && key[0] !== RANGES.append) bad.push({ type: 'del', key })
+  let whole = true
+  const damaged = (): void => {
+    whole = false
   }
   const entries = (range: number) => readableEntries(store, rangeOf(Uint8Array.of(range)), damaged)
   for await (const [rowKey, value] of entries(CHAIN_RANGE)) {
     const key = chainKeyFromSuffix(asBuffer(rowKey).subarray(1))
     const row = tryDecodeChainRow(key, value)
-    if (row === null) damaged(rowKey)
+    if (row === null) whole = false
     else rows.set(key, row)
   }
   for await (const [rowKey, value] of entries(RANGES.witness)) {
     const key = chainKeyFromSuffix(asBuffer(rowKey).subarray(1))
     const witness = tryDecodeHead(value)
-    if (witness === null) damaged(rowKey)
+    if (witness === null) whole = false
     else rows.set(key, { ...(rows.get(key) ?? emptyRow(key)), witness })
   }
-  for await (const [rowKey, value] of entries(RANGES.fork)) {
+  for await (const [, value] of entries(RANGES.fork)) {
     const proof = tryDecodeForkProof(value)
     if (proof === null) {
-      damaged(rowKey)
+      whole = false
       continue
     }
     const row = rows.get(proof.a.key) ?? emptyRow(proof.a.key)
@@ -126,7 +143,7 @@ async function loadRows(store: EventStore, reader: AppendReader): Promise<{ rows
     }
     rows.set(row.key, { ...row, fork: { proof, forkSeq: proof.a.firstSeq, appends } })
   }
-  return { rows, bad }
+  return { rows, whole }
 }
 
 /** Null when one of them cannot be read. */
@@ -174,7 +191,7 @@ async function findGap(store: EventStore): Promise<Gap> {
 }
 
 async function checkedNumber(store: EventStore): Promise<number> {
-  const bytes = await store.get(CHECKED_KEY)
+  const bytes = await readable(() => store.get(CHECKED_KEY))
   return bytes === null ? 0 : readU64(bytes, 0)
 }
 

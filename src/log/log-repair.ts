@@ -5,11 +5,11 @@ import { equalBytes, isZero, toHex, tryParseHex } from '../base/bytes.ts'
 import { isMeshError } from '../base/mesh-error.ts'
 import type { AppendBlocks, AppendRow } from './append-codec.ts'
 import { type AppendReader, headOfEntry, isDamage, seqRange } from './append-reader.ts'
-import { controlOperations, controlsOf, removeOperations, rowStamp, type StoredControl, suffixOf } from './append-rows.ts'
+import { controlOperations, controlsOf, indexEntries, removeOperations, rowStamp, type StoredControl, suffixOf } from './append-rows.ts'
 import { type BranchAppend, chainKeyFromSuffix, type ChainRow, type ForkState, forkTips, higherHead } from './chain-row.ts'
 import type { EventStore, KeyRange, StoreEntry, StoreOperation } from './event-store.ts'
 import type { ChainKey, Head } from './statement.ts'
-import { afterPrefix, CHAIN_SUFFIX_BYTES, prefixed, RANGES } from './store-keys.ts'
+import { afterPrefix, CHAIN_SUFFIX_BYTES, prefixed, RANGES, rangeOf } from './store-keys.ts'
 
 /** Entries that can be read, in key order; `damaged` hears of the others: their key, or null when the store cannot tell and gives no more. */
 export async function* readableEntries(store: EventStore, range: KeyRange, damaged: (key: Uint8Array | null) => void): AsyncGenerator<StoreEntry> {
@@ -42,6 +42,25 @@ export async function* readableEntries(store: EventStore, range: KeyRange, damag
 function damagedKey(error: unknown): Uint8Array | null {
   const key = isMeshError(error) ? error.details['key'] : undefined
   return typeof key === 'string' ? tryParseHex(key) : null
+}
+
+const LOG_RANGES = Object.values(RANGES).filter((range) => range !== RANGES.meta && range !== RANGES.local)
+
+/** Reads the whole log and deletes what cannot be read, by the store's own means where a key is not enough. */
+export async function dropUnreadable(store: EventStore, salvaged = false): Promise<void> {
+  const deletes: StoreOperation[] = []
+  let nameless = 0
+  for (const range of LOG_RANGES) {
+    const damaged = (key: Uint8Array | null): void => {
+      if (key === null) nameless++
+      else deletes.push({ type: 'del', key })
+    }
+    for await (const _entry of readableEntries(store, rangeOf(Uint8Array.of(range)), damaged));
+  }
+  if (deletes.length > 0) await store.write(deletes, { sync: true })
+  if (nameless === 0 || salvaged || store.salvage === undefined) return
+  await store.salvage()
+  await dropUnreadable(store, true)
 }
 
 /** Every chain key that has appends, read from the appends themselves. */
@@ -84,12 +103,13 @@ interface WholePart {
   unreadable: number
 }
 
-/**
- * What is left of a chain key when only whole lines count; null when nothing is missing. `thorough` reads every block, which finds damaged
- * payloads and makes the control rows anew.
- */
-export async function repairChain(store: EventStore, reader: AppendReader, row: ChainRow, thorough: boolean): Promise<ChainRepair | null> {
-  const part = await wholePart(store, reader, row, thorough)
+/** `links` looks at heads alone; `blocks` reads every block and makes the control rows anew; `index` makes the index anew as well. */
+export type RepairDepth = 'links' | 'blocks' | 'index'
+
+/** What is left of a chain key when only whole lines count; null when nothing is missing. */
+export async function repairChain(store: EventStore, reader: AppendReader, row: ChainRow, depth: RepairDepth): Promise<ChainRepair | null> {
+  const thorough = depth !== 'links'
+  const part = await wholePart(store, reader, row, depth)
   const tip = row.tips[0]
   const common = part.heads.findLast((head) => row.fork === null || head.firstSeq < row.fork.forkSeq) ?? null
   const fork = row.fork === null ? null : forkOf(row.fork, part.heads)
@@ -106,7 +126,8 @@ export async function repairChain(store: EventStore, reader: AppendReader, row: 
   return { row: { ...row, tips, events, lastStamp, fork, witness }, operations, records: thorough ? part.records : null, lost, removed }
 }
 
-async function wholePart(store: EventStore, reader: AppendReader, row: ChainRow, thorough: boolean): Promise<WholePart> {
+async function wholePart(store: EventStore, reader: AppendReader, row: ChainRow, depth: RepairDepth): Promise<WholePart> {
+  const thorough = depth !== 'links'
   const part: WholePart = { heads: [], behind: [], records: [], operations: [], last: null, unreadable: 0 }
   const ends = new Map<string, number>()
   const drop = (key: Uint8Array | null): void => {
@@ -129,6 +150,7 @@ async function wholePart(store: EventStore, reader: AppendReader, row: ChainRow,
     part.records.push(...records)
     part.operations.push(...controlOperations(head, records))
     part.last = blocks
+    if (depth === 'index') await store.write(indexEntries(blocks, suffixOf(head)).map(({ key: at, value: slice }) => ({ type: 'put', key: at, value: slice })), { sync: false })
   }
   return part
 }

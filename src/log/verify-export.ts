@@ -6,7 +6,7 @@ import { asBuffer, compareBytes, equalBytes, isZero, toHex, tryParseHex } from '
 import type { ErrorCode } from '../base/errors.ts'
 import { isMeshName, type MeshPreimage, meshIdOf } from '../identity/mesh-id.ts'
 import { claimedHead, eventHeaders } from './append-check.ts'
-import { type AppendBlocks, rowPayload, rowType } from './append-codec.ts'
+import { type AppendBlocks, ENCODING_JSON, rowPayload, rowType } from './append-codec.ts'
 import { type ControlRecord, tryParseControl } from './control-records.ts'
 import { compareHeads, EXPORT_FORMAT, eraserOf } from './export.ts'
 import { type ExportedAppend, readExportedAppend } from './export-append.ts'
@@ -223,6 +223,7 @@ class ExportVerifier {
         this.#erasers.set(`${key}/${eraser.seq}`, { key, seq: eraser.seq })
         continue
       }
+      if (row.flags !== 0 || row.encoding !== ENCODING_JSON) continue
       const body = tryParseControl(type, payload)
       if (body === null) continue
       headers ??= eventHeaders(this.#mesh, blocks)

@@ -27,6 +27,8 @@ interface StoredInvite {
 
 const PREFIX = 'invite/'
 const RANK_MAX = 0xffff
+/** Every admin near the founder stands above the members, whoever admitted them; a path of eight fits below RANK_MAX. */
+const RANK_STEPS: Readonly<Record<Role, number>> = { admin: 1, member: 0x1000, observer: 0x1000 }
 
 export class InviteBook {
   readonly #log: EventLog
@@ -146,7 +148,7 @@ export class InviteBook {
     const certificate = issueCertificate(this.#key, {
       mesh: this.#log.mesh,
       subject: joiner,
-      rank: Math.min(issuer.rank + 1, RANK_MAX),
+      rank: Math.min(issuer.rank + RANK_STEPS[invite.role], RANK_MAX),
       role: invite.role,
       rights: defaultRights(invite.role) & issuer.rights,
       expiryMs: 0

@@ -134,7 +134,8 @@ function admittedMesh(invite: Invite, key: SigningKey, answer: DoorAnswer | null
     preimage,
     path: path as Certificate[],
     subject: key.publicKey,
-    nowMs: systemClock.now()
+    nowMs: systemClock.now(),
+    namedFounder: admission.namedFounder
   })
   if (!verdict.ok)
     throw new MeshError('INVITE_FOREIGN_MESH', `the certificates of the answer do not hold: ${verdict.reason}`)
@@ -144,6 +145,7 @@ function admittedMesh(invite: Invite, key: SigningKey, answer: DoorAnswer | null
     meshSecret: admission.meshSecret,
     joinedVia: toHex(invite.inviter),
     bootstrap: admission.mainAddresses,
+    ...(admission.namedFounder.length === 0 ? {} : { namedFounder: admission.namedFounder }),
     ...(invite.psk === undefined ? {} : { psk: invite.psk })
   })
 }

@@ -13,6 +13,7 @@ import { type SigningKey, verifySignature } from '../identity/ed25519.ts'
 import { JOIN_NONCE_BYTES, joinProofValid } from '../identity/join-proof.ts'
 import type { MeshFile } from '../identity/mesh-file.ts'
 import { encodeMeshPreimage } from '../identity/mesh-id.ts'
+import { encodeNamedFounder } from '../identity/refounding.ts'
 import type { Instance } from '../log/beacon.ts'
 import type { EventLog } from '../log/event-log.ts'
 import type { PublicKeyHex } from '../log/statement.ts'
@@ -78,11 +79,18 @@ export class MemberGate {
     return this.#hellos.get(peer) ?? null
   }
 
-  /** Keys that the main host talks to: members that are not removed, and keys let in by their certificates for a while. */
+  /**
+   * Keys that the main host talks to: members that are not removed, those whose certificates lead to this node (a joiner's log is empty:
+   * its inviter is known by the path alone), and keys let in by their certificates for a while.
+   */
   admitted(): Set<PublicKeyHex> {
-    const { log, clock } = this.#options
+    const { log, clock, mesh } = this.#options
     const keys = new Set<PublicKeyHex>()
     for (const member of log.view.members.values()) if (member.removal === null) keys.add(member.key)
+    for (const { issuer } of mesh.path) {
+      const key = toHex(issuer)
+      if (!log.view.members.has(key)) keys.add(key)
+    }
     for (const [key, untilMs] of this.#granted) {
       if (untilMs < clock.now() || log.view.members.has(key)) this.#granted.delete(key)
       else keys.add(key)
@@ -96,8 +104,9 @@ export class MemberGate {
     const timeMs = clock.now()
     return encodeHello({
       mesh: log.mesh,
-      certificates: mesh.path.map(encodeCertificate),
+      certificates: this.#path().map(encodeCertificate),
       preimage: encodeMeshPreimage(mesh.preimage),
+      namedFounder: this.#namedFounder(),
       instance,
       timeMs,
       name,
@@ -106,6 +115,26 @@ export class MemberGate {
       doorAddresses: door,
       signature: key.sign(helloText(log.mesh, key.publicKey, fromHex(peer), instance, timeMs))
     })
+  }
+
+  /** Own certificates from the founder on; none when this node is the founder, by the preimage or by the recovery key. */
+  #path(): readonly Certificate[] {
+    const { log, mesh } = this.#options
+    return log.view.founder === log.self ? [] : mesh.path
+  }
+
+  /** The proof that the recovery key named the present founder, as far as it is known; empty for none. */
+  #namedFounder(): Uint8Array {
+    const { log, mesh } = this.#options
+    let counter = 0
+    let encoded: Uint8Array | null = mesh.namedFounder ?? null
+    for (const { body } of log.state.records) {
+      if (body.type !== 'founder-named' || body.founder !== log.view.founder || body.counter <= counter) continue
+      counter = body.counter
+      const { cutsBytes: cuts, signature } = body
+      encoded = encodeNamedFounder({ mesh: log.mesh, founder: fromHex(body.founder), counter, cuts, signature })
+    }
+    return encoded ?? new Uint8Array(0)
   }
 
   checkHello(peer: PublicKeyHex, bytes: Uint8Array): boolean {
@@ -124,13 +153,13 @@ export class MemberGate {
     if (Math.abs(hello.timeMs - clock.now()) > HELLO_SKEW_MS_MAX)
       logger.warn('a member’s clock is more than a day off', { peer })
     const member = log.view.members.get(peer)
-    if (member === undefined ? !this.#pathHolds(sender, hello.certificates) : member.removal !== null) return false
+    if (member === undefined ? !this.#pathHolds(sender, hello.certificates, hello.namedFounder) : member.removal !== null) return false
     this.#refusals.delete(peer)
     this.#hellos.set(peer, { instance: hello.instance, timeMs: hello.timeMs, version: hello.version })
     return true
   }
 
-  #pathHolds(subject: Uint8Array, encoded: readonly Uint8Array[]): boolean {
+  #pathHolds(subject: Uint8Array, encoded: readonly Uint8Array[], namedFounder: Uint8Array): boolean {
     const { mesh, clock, log } = this.#options
     const path = encoded.map(tryDecodeCertificate)
     if (path.includes(null)) return false
@@ -140,7 +169,8 @@ export class MemberGate {
       path: path as Certificate[],
       subject,
       nowMs: clock.now(),
-      removed
+      removed,
+      namedFounder
     }).ok
   }
 
@@ -185,12 +215,13 @@ export class MemberGate {
 
   #admission(certificate: Certificate | null): Admission {
     const { mesh, directory } = this.#options
-    const path = certificate === null ? mesh.path : [...mesh.path, certificate]
+    const path = certificate === null ? this.#path() : [...this.#path(), certificate]
     return {
       preimage: encodeMeshPreimage(mesh.preimage),
       certificates: path.map(encodeCertificate),
       meshSecret: mesh.meshSecret,
-      mainAddresses: directory.own.record.main
+      mainAddresses: directory.own.record.main,
+      namedFounder: this.#namedFounder()
     }
   }
 
@@ -202,7 +233,7 @@ export class MemberGate {
     const sameMesh = equalBytes(request.preimage, encodeMeshPreimage(mesh.preimage))
     const member = log.view.members.get(peer)
     const removed = (member?.removal ?? null) !== null
-    const holds = sameMesh && !removed && (member !== undefined || this.#pathHolds(sender, request.certificates))
+    const holds = sameMesh && !removed && (member !== undefined || this.#pathHolds(sender, request.certificates, request.namedFounder))
     if (!holds) {
       exchange.send(encodeAdmitAnswer({ refusal: removed ? 'MEMBER_REMOVED' : 'PEER_NOT_ADMITTED' }))
       return
@@ -223,7 +254,8 @@ export class MemberGate {
     const { main, door } = directory.own.record
     const request = encodeAdmitRequest({
       preimage: encodeMeshPreimage(mesh.preimage),
-      certificates: mesh.path.map(encodeCertificate),
+      certificates: this.#path().map(encodeCertificate),
+      namedFounder: this.#namedFounder(),
       mainAddresses: main,
       doorAddresses: door
     })

@@ -223,29 +223,24 @@ export class ReplicationShell {
         this.#appendRecord(effect.record).catch((error: unknown) => this.#failed(effect.record.type, error))
         return
       default:
-        this.#answer(effect).catch((error: unknown) => this.#failed(effect.kind, error))
+        this.#answer(effect).catch((error: unknown) => {
+          this.#failed(effect.kind, error)
+          this.step(failedAnswer(effect))
+        })
     }
   }
 
-  async #answer(effect: Effect & { readonly ticket: number }): Promise<void> {
+  async #answer(effect: Asking): Promise<void> {
     const { log } = this.#options
     const { ticket } = effect
     switch (effect.kind) {
       case 'ingest': {
         const checked = this.#checked.get(effect.bytes)
-        const outcomes =
-          checked === undefined ? await log.ingest(effect.bytes, 'sync') : await log.ingestChecked(checked, 'gossip')
+        const outcomes = checked === undefined ? await log.ingest(effect.bytes, 'sync') : await log.ingestChecked(checked, 'gossip')
         return this.step({ kind: 'ingested', ticket, outcomes })
       }
-      case 'read-range': {
-        const result = await log
-          .readRange(effect.key, effect.after, effect.tip, effect.bytesMax)
-          .catch((error: unknown) => {
-            this.#failed('read', error)
-            return 'failed' as const
-          })
-        return this.step({ kind: 'range', ticket, result })
-      }
+      case 'read-range':
+        return this.step({ kind: 'range', ticket, result: await log.readRange(effect.key, effect.after, effect.tip, effect.bytesMax) })
       case 'read-points':
         return this.step({ kind: 'points', ticket, heads: await log.readPoints(effect.key, effect.tip, effect.seqs) })
       case 'witness':
@@ -299,6 +294,24 @@ export class ReplicationShell {
   #failed(what: string, error: unknown): void {
     if (!this.#stopped)
       this.#options.logger.warn('replication could not go on with one thing', { what, message: messageOf(error) })
+  }
+}
+
+/** Effects that wait for an answer. */
+type Asking = Effect & { readonly ticket: number }
+
+/** What the machine hears when the store could not answer: nobody is blamed, and it asks again later. */
+function failedAnswer(effect: Asking): Input {
+  const { ticket } = effect
+  switch (effect.kind) {
+    case 'ingest':
+      return { kind: 'ingested', ticket, outcomes: [{ kind: 'failed', key: null }] }
+    case 'read-range':
+      return { kind: 'range', ticket, result: 'failed' }
+    case 'read-points':
+      return { kind: 'points', ticket, heads: [] }
+    default:
+      return { kind: 'witnessed', ticket, valid: [] }
   }
 }
 

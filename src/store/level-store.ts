@@ -1,6 +1,7 @@
 // EventStore on LevelDB. One process at a time; every value carries a check of its own (value-check.ts).
 // Knows key ranges only as bytes. After a failed write nothing is written until `reopen`: LevelDB's log may end in half a record.
 
+import { renameSync, rmSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
 import { Level } from 'level'
 import { toHex } from '../base/bytes.ts'
@@ -122,6 +123,46 @@ export class LevelStore implements EventStore {
     await this.#do('cannot close the store', () => this.#database.close())
     await this.#do('cannot open the store', () => this.#database.open({ createIfMissing: false }))
     this.#failed = null
+  }
+
+  // LevelDB's own repair aborts the process on keys that are out of order, so what can be read is copied into a new folder.
+  async salvage(): Promise<void> {
+    const fresh = `${this.#folder}.salvage`
+    const old = `${this.#folder}.damaged`
+    for (const path of [fresh, old]) rmSync(path, { recursive: true, force: true })
+    const copy = new Level(fresh, LEVEL_OPTIONS) as unknown as Database
+    await this.#do('cannot salvage the store', async () => {
+      await copy.open({ createIfMissing: true })
+      await this.#copyReadable(copy)
+      await copy.compactRange(FILL, FILL)
+      await copy.close()
+      await this.#database.close()
+    })
+    renameSync(this.#folder, old)
+    renameSync(fresh, this.#folder)
+    rmSync(old, { recursive: true, force: true })
+    await this.#do('cannot open the store', () => this.#database.open({ createIfMissing: false }))
+    this.#failed = null
+  }
+
+  async #copyReadable(copy: Database): Promise<void> {
+    const reader = this.#database.iterator<Uint8Array, Uint8Array>({ highWaterMarkBytes: PAGE_BYTES })
+    try {
+      for (;;) {
+        const raw = await reader.nextv(PAGE_ENTRIES_MAX)
+        if (raw.length === 0) return
+        const whole = raw.filter(([key, stored]) => tryWithoutCheck(key, stored) !== null)
+        await copy.batch(
+          whole.map(([key, value]) => ({ type: 'put' as const, key, value })),
+          { sync: false }
+        )
+      }
+    } catch (error) {
+      // The iterator gives all that it can read before it says what it could not.
+      if (readError(error, this.#folder).code !== 'STORE_DAMAGED') throw error
+    } finally {
+      await reader.close()
+    }
   }
 
   async close(): Promise<void> {

@@ -92,8 +92,8 @@ test('MEMBER-5 SYNC-2 what two admins decide apart from each other comes to one 
   const kit = new MeshKit(t)
   const ada = await kit.start('ada')
   const bob = await kit.join(ada, 'bob', { role: 'admin' })
-  const cyd = await kit.join(ada, 'cyd')
-  const dan = await kit.join(ada, 'dan')
+  const cyd = await kit.join(bob, 'cyd')
+  const dan = await kit.join(bob, 'dan')
   const all = [ada, bob, cyd, dan]
   await connected(all)
   for (const node of all) await node.append(`${node.name} before`)

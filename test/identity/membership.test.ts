@@ -32,7 +32,7 @@ import {
 } from '../../src/identity/invite.ts'
 import { joinProof, joinProofValid } from '../../src/identity/join-proof.ts'
 import { encodeMeshPreimage, isMeshName, meshIdOf, tryDecodeMeshPreimage } from '../../src/identity/mesh-id.ts'
-import { refoundingValid, signRefounding } from '../../src/identity/refounding.ts'
+import { encodeNamedFounder, refoundingValid, signRefounding } from '../../src/identity/refounding.ts'
 import { TAGS } from '../../src/identity/tags.ts'
 import { scanBytes } from '../canary.ts'
 
@@ -289,4 +289,17 @@ test('ID-9 a parsed invite shows its secret in no inspection and no JSON', () =>
   )
   assert.deepEqual(scanBytes(shown, [secret, psk]), [])
   assert.equal(toHex(read.secret), toHex(secret))
+})
+
+test('MEMBER-5 a path may begin at the founder that the recovery key named, and at no other', () => {
+  const refounding = { mesh, founder: bob.publicKey, counter: 1, cuts: new Uint8Array(0) }
+  const namedFounder = encodeNamedFounder({ ...refounding, signature: signRefounding(recovery, refounding) })
+  const forged = encodeNamedFounder({ ...refounding, signature: signRefounding(alice, refounding) })
+  const path = [grant(bob, carol.publicKey)]
+  assert.equal(reasonOf(path, { namedFounder }), 'ok')
+  assert.equal(reasonOf([], { namedFounder, subject: bob.publicKey }), 'ok')
+  assert.equal(reasonOf(path), 'issuer-broken')
+  assert.equal(reasonOf(path, { namedFounder: forged }), 'issuer-broken')
+  assert.equal(reasonOf([], { namedFounder: forged, subject: bob.publicKey }), 'path-empty')
+  assert.equal(reasonOf([grant(alice, carol.publicKey)], { namedFounder }), 'ok')
 })

@@ -87,12 +87,17 @@ test('CHAIN-15 the own lane does not write over what the damaged store forgot', 
   const store = new MemoryStore()
   const { alice, bob } = await talk(store, 3)
   const end = tipOf(bob, bobKey).lastSeq
+  const image = store.snapshot()
   const broken = new MemoryStore()
-  broken.restore(store.snapshot())
-  broken.dropBatch(4)
-  await broken.reopen()
+  for (let drop = 1; drop < 9; drop++) {
+    broken.restore(image)
+    broken.dropBatch(drop)
+    await broken.reopen()
+    const probe = await openLog(mesh, mesh.bob, { store: broken, held: true })
+    if (tipOf(probe, bobKey).lastSeq < end) break
+  }
   const again = await openLog(mesh, mesh.bob, { store: broken })
-  assert.ok(again.ownChain().tips[0]?.lastSeq !== end)
+  assert.ok(tipOf(again, bobKey).lastSeq < end)
   const waiting = again.append([note('careful')])
   again.setWriteMode('held')
   await pull(alice, again)
@@ -116,7 +121,7 @@ for (const [what, range] of DAMAGES) {
     const store = new MemoryStore()
     const { alice } = await talk(store, 4)
     const { proof, log: bob } = await forked(store, alice)
-    await alice.recordFork(proof)
+    await alice.append([note('not at Bob’s yet')])
     await bob.recordHeads([tipOf(alice, aliceKey)])
     await bob.close()
     await store.reopen()
@@ -191,14 +196,16 @@ const WAL_DAMAGES: readonly [string, boolean, (bytes: Buffer) => Buffer | null][
   ['deleted', false, () => null]
 ]
 
-test('CHAIN-15 a LevelDB write-ahead log that is damaged is found at open, chains go back to whole appends and heal from a peer', async () => {
+test('CHAIN-15 a LevelDB write-ahead log that is damaged is found at open, chains go back to whole appends and heal from a peer', async (t) => {
   const store = await levelStore('live')
+  t.after(() => store.close())
   const { alice, bob } = await talk(store, 60)
   const ends = tipOf(bob, bobKey)
   for (const [what, gap, change] of WAL_DAMAGES) {
     const copy = what.replaceAll(' ', '-')
     crashCopy('live', copy, change)
     const broken = await levelStore(copy)
+    t.after(() => broken.close())
     const log = await openLog(mesh, mesh.bob, { store: broken, held: true })
     assert.equal(log.damaged.includes(bobKey), gap, what)
     assert.ok((log.ownChain().tips[0]?.lastSeq ?? 0) < ends.lastSeq, what)
@@ -207,10 +214,8 @@ test('CHAIN-15 a LevelDB write-ahead log that is damaged is found at open, chain
     await assertHeals(log, alice)
     assert.equal(log.ownChain().tips[0]?.lastSeq, ends.lastSeq)
     await log.close()
-    await broken.close()
   }
   await bob.close()
-  await store.close()
 })
 
 test('CHAIN-15 bits that flip in LevelDB’s tables never pass for data: the log opens and heals, or says that the store is damaged', async () => {
@@ -236,22 +241,27 @@ test('CHAIN-15 bits that flip in LevelDB’s tables never pass for data: the log
     outcomes[await openDamaged(copy, alice)]++
     rmSync(join(folder, copy), { recursive: true, force: true })
   }
-  console.log(outcomes)
+  assert.ok(outcomes.healed >= 20, JSON.stringify(outcomes))
 })
 
+/** Opens, meets the damage by reading, opens again as a restart would, and heals from Alice. */
 async function openDamaged(copy: string, alice: EventLog): Promise<'healed' | 'refused'> {
   let store: EventStore | null = null
   try {
     store = await levelStore(copy)
-    const log = await openLog(mesh, mesh.bob, { store, held: true })
-    await log.healDamage(aliceKey)
-    await log.healDamage(bobKey)
-    await assertHeals(log, alice)
-    await log.close()
-    return 'healed'
+    for (let start = 0; ; start++) {
+      const log = await openLog(mesh, mesh.bob, { store, held: true })
+      try {
+        await assertHeals(log, alice)
+        return 'healed'
+      } catch (error) {
+        if (start === 2 || !log.noteDamage(error)) throw error
+      } finally {
+        await log.close()
+      }
+    }
   } catch (error) {
     if (!isDamaged(error)) throw error
-    if (isMeshError(error)) console.log(error.message, error.details)
     return 'refused'
   } finally {
     await store?.close()

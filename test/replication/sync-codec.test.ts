@@ -235,7 +235,8 @@ const hello: Hello = {
   version: '0.2.0',
   mainAddresses: ['/ip4/127.0.0.1/tcp/4701'],
   doorAddresses: [],
-  signature: new Uint8Array(64).fill(5)
+  signature: new Uint8Array(64).fill(5),
+  namedFounder: new Uint8Array(148).fill(6)
 }
 
 test('a hello comes back, shares no memory, and is refused over each limit', () => {
@@ -264,7 +265,8 @@ test('door answers come back as an admission or a code of the table', () => {
     preimage: new Uint8Array(90),
     certificates: hello.certificates,
     meshSecret: new Uint8Array(32),
-    mainAddresses: ['/ip4/10.0.0.1/tcp/4701']
+    mainAddresses: ['/ip4/10.0.0.1/tcp/4701'],
+    namedFounder: new Uint8Array(0)
   }
   assert.deepEqual(plain(tryDecodeJoinAnswer(encodeJoinAnswer({ admission }))), plain({ admission }))
   assert.deepEqual(tryDecodeJoinAnswer(encodeJoinAnswer({ refusal: 'INVITE_USED' })), { refusal: 'INVITE_USED' })

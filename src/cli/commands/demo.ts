@@ -66,10 +66,9 @@ async function runInFolder(options: DemoOptions, { root, input, startedAt }: Pre
     const elapsedMs = Math.round(performance.now() - startedAt)
     const isCancelled = isMeshError(failure) && failure.code === 'CANCELLED'
     leaveHomes = keep && !isSeen && !isCancelled
-    if (keep && isSeen) folder.keep()
-    else await folder.remove({ leaveHomes })
     if (isCancelled) throw failure
     const homes = folder.nodes.map(({ name, home, pid }) => ({ name, home, pid }))
+    if (keep && isSeen) folder.keep()
     if (out.json) {
       const { source, records, rounds } = input
       const kept = keep ? { homes } : {}

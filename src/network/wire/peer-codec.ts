@@ -38,6 +38,8 @@ export interface Hello {
   readonly doorAddresses: readonly string[]
   /** 64 bytes over `helloText`. */
   readonly signature: Uint8Array
+  /** An encoded NamedFounder; empty for none. */
+  readonly namedFounder: Uint8Array
 }
 
 export interface JoinRequest {
@@ -68,6 +70,8 @@ export interface Admission {
   /** 32 bytes. */
   readonly meshSecret: Uint8Array
   readonly mainAddresses: readonly string[]
+  /** An encoded NamedFounder; empty for none. */
+  readonly namedFounder: Uint8Array
 }
 
 /** Answer of both talks: let in, or a code of the error table. */
@@ -78,6 +82,8 @@ export interface AdmitRequest {
   readonly certificates: readonly Uint8Array[]
   readonly mainAddresses: readonly string[]
   readonly doorAddresses: readonly string[]
+  /** An encoded NamedFounder; empty for none. */
+  readonly namedFounder: Uint8Array
 }
 
 const MESSAGE_BYTES_MAX = 16 * 1024
@@ -172,7 +178,8 @@ export function tryDecodeHello(bytes: Uint8Array): Hello | null {
     version: wire.version,
     mainAddresses: wire.mainAddresses,
     doorAddresses: wire.doorAddresses,
-    signature: copyBytes(wire.signature)
+    signature: copyBytes(wire.signature),
+    namedFounder: copyBytes(wire.namedFounder)
   }
 }
 
@@ -250,7 +257,8 @@ function admissionOf(wire: WireAdmission): Admission | null {
     preimage: copyBytes(wire.preimage),
     certificates,
     meshSecret: copyBytes(wire.meshSecret),
-    mainAddresses: wire.mainAddresses
+    mainAddresses: wire.mainAddresses,
+    namedFounder: copyBytes(wire.namedFounder)
   }
 }
 
@@ -264,13 +272,13 @@ export function tryDecodeJoinAnswer(bytes: Uint8Array): DoorAnswer | null {
 }
 
 export function encodeAdmitRequest(request: AdmitRequest): Uint8Array {
-  const { preimage } = request
+  const { preimage, namedFounder } = request
   const lists = {
     certificates: [...request.certificates],
     mainAddresses: [...request.mainAddresses],
     doorAddresses: [...request.doorAddresses]
   }
-  return toBinary(AdmitRequestSchema, create(AdmitRequestSchema, { preimage, ...lists }))
+  return toBinary(AdmitRequestSchema, create(AdmitRequestSchema, { preimage, namedFounder, ...lists }))
 }
 
 export function tryDecodeAdmitRequest(bytes: Uint8Array): AdmitRequest | null {
@@ -286,7 +294,8 @@ export function tryDecodeAdmitRequest(bytes: Uint8Array): AdmitRequest | null {
     preimage: copyBytes(wire.preimage),
     certificates: wire.certificates.map(copyBytes),
     mainAddresses,
-    doorAddresses
+    doorAddresses,
+    namedFounder: copyBytes(wire.namedFounder)
   }
 }
 

@@ -71,6 +71,13 @@ export declare type Hello = Message<"pmesh.peer.v1.Hello"> & {
    * @generated from field: bytes signature = 10;
    */
   signature: Uint8Array;
+
+  /**
+   * What the recovery key signed to name another founder; empty for none.
+   *
+   * @generated from field: bytes named_founder = 11;
+   */
+  namedFounder: Uint8Array;
 };
 
 /**
@@ -180,6 +187,11 @@ export declare type Admission = Message<"pmesh.peer.v1.Admission"> & {
    * @generated from field: repeated string main_addresses = 4;
    */
   mainAddresses: string[];
+
+  /**
+   * @generated from field: bytes named_founder = 5;
+   */
+  namedFounder: Uint8Array;
 };
 
 /**
@@ -257,6 +269,11 @@ export declare type AdmitRequest = Message<"pmesh.peer.v1.AdmitRequest"> & {
    * @generated from field: repeated string door_addresses = 4;
    */
   doorAddresses: string[];
+
+  /**
+   * @generated from field: bytes named_founder = 5;
+   */
+  namedFounder: Uint8Array;
 };
 
 /**
