@@ -13,6 +13,11 @@ export type Lane = 'job' | 'own' | 'gossip' | 'sync'
 /** Something that waits for the writer. `stage` puts its changes into the batch; afterwards exactly one of the others is called. */
 export interface WriteRequest {
   stage(batch: Batch): Promise<void> | void
+  /**
+   * Own appends only: stages what fills whole appends while the batch before is on its way to the disk. Touches no store: what is being
+   * written cannot be read yet. False: nothing was staged, and the request stays where it is.
+   */
+  stageAhead?(batch: Batch): boolean
   durable(): void
   failed(error: MeshError): void
 }
@@ -44,6 +49,8 @@ export class CommitWriter {
   #state: LogState
   readonly #lanes: Record<Lane, WriteRequest[]> = { job: [], own: [], gossip: [], sync: [] }
   #running: Promise<void> | null = null
+  /** The next batch, begun while one is being written. */
+  #ahead: { readonly batch: Batch; readonly staged: WriteRequest[] } | null = null
   #failure: MeshError | null = null
   #closed = false
 
@@ -68,6 +75,7 @@ export class CommitWriter {
       return
     }
     this.#lanes[lane].push(request)
+    this.#stageAhead()
     this.#running ??= this.#run()
   }
 
@@ -80,15 +88,15 @@ export class CommitWriter {
   async #run(): Promise<void> {
     await Promise.resolve()
     try {
-      while (LANES.some((lane) => this.#lanes[lane].length > 0)) await this.#commit()
+      while (this.#ahead !== null || LANES.some((lane) => this.#lanes[lane].length > 0)) await this.#commit()
     } finally {
       this.#running = null
     }
   }
 
   async #commit(): Promise<void> {
-    const batch = new Batch(this.#state)
-    const staged: WriteRequest[] = []
+    const { batch, staged } = this.#ahead ?? { batch: new Batch(this.#state), staged: [] }
+    this.#ahead = null
     for (const lane of LANES) await this.#stageLane(lane, batch, staged)
     try {
       if (batch.empty) {
@@ -96,12 +104,26 @@ export class CommitWriter {
         return
       }
       const { operations, state, changed, viewChanged } = batch.finish()
-      await this.#options.store.write(operations, { sync: true })
+      const written = this.#options.store.write(operations, { sync: true })
+      this.#ahead = { batch: new Batch(state), staged: [] }
+      this.#stageAhead()
+      await written
       this.#state = state
       this.#options.committed(state, { batch, changed, viewChanged })
       for (const request of staged) request.durable()
+      if (this.#ahead.staged.length === 0) this.#ahead = null
     } catch (error) {
       await this.#fail(error, staged)
+    }
+  }
+
+  #stageAhead(): void {
+    const queue = this.#lanes.own
+    while (this.#ahead !== null) {
+      const [request] = queue
+      if (request?.stageAhead?.(this.#ahead.batch) !== true) return
+      queue.shift()
+      this.#ahead.staged.push(request)
     }
   }
 
@@ -127,7 +149,8 @@ export class CommitWriter {
     const failure = storeFailure(error)
     this.#failure = failure
     this.#options.logger.error('the store cannot write', { code: failure.code, message: failure.message })
-    const waiting = LANES.flatMap((lane) => this.#lanes[lane].splice(0))
+    const waiting = [...(this.#ahead?.staged ?? []), ...LANES.flatMap((lane) => this.#lanes[lane].splice(0))]
+    this.#ahead = null
     for (const request of [...staged, ...waiting]) request.failed(failure)
     while (!this.#closed) {
       try {

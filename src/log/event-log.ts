@@ -5,7 +5,7 @@ import { equalBytes, toHex, utf8 } from '../base/bytes.ts'
 import type { Clock, Random } from '../base/clock.ts'
 import { LIMITS } from '../base/limits.ts'
 import type { Logger } from '../base/logger.ts'
-import { isMeshError, messageOf } from '../base/mesh-error.ts'
+import { messageOf } from '../base/mesh-error.ts'
 import type { SigningKey } from '../identity/ed25519.ts'
 import type { MeshPreimage } from '../identity/mesh-id.ts'
 import type { EventDraft } from './append-builder.ts'
@@ -13,19 +13,19 @@ import { AppendReader, isDamage, type LinePlace, type RangeFrame } from './appen
 import type { Batch, LogState, StoredAppend } from './batch.ts'
 import { type ChainRow, chainStateOf, emptyRow } from './chain-row.ts'
 import type { ChainState, IngestOutcome } from './chain-state.ts'
-import { type CommitReport, CommitWriter, type Lane } from './commit-writer.ts'
+import { type CommitReport, CommitWriter } from './commit-writer.ts'
 import { type ControlBody, encodeControl } from './control-records.ts'
 import { CutFollower } from './cut-follower.ts'
+import { DamageHealer } from './damage-healer.ts'
 import { type EpochOpening, stageEpoch } from './epoch-opening.ts'
 import type { EventStore } from './event-store.ts'
 import { type CheckedAppend, type CheckedFrame, checkFrame } from './frame-check.ts'
 import { HybridClock } from './hybrid-clock.ts'
-import { DOUBTED_KEY, openLogState } from './log-open.ts'
-import { repairChain } from './log-repair.ts'
+import { openLogState } from './log-open.ts'
 import type { MeshView } from './mesh-fold.ts'
 import { type AppendedEvent, OwnLane, type WriteMode } from './own-lane.ts'
 import { cutSeqOf } from './removed-chain.ts'
-import { stageAppend, stageFork } from './stage-append.ts'
+import { siblingsOf, stageAppend, stageFork } from './stage-append.ts'
 import { type ChainKey, chainKeyOf, type ForkProof, type Head, headSealValid, type PublicKeyHex, tryForkProof } from './statement.ts'
 import { RANGES } from './store-keys.ts'
 
@@ -57,6 +57,7 @@ export class EventLog {
   readonly #own: OwnLane
   readonly #clock: HybridClock
   readonly #cuts: CutFollower
+  readonly #healer: DamageHealer
   readonly reader: AppendReader
   readonly mesh: Uint8Array
   /** Chain keys that the opening found damaged and set back; the own one also when something is lost and nobody can say what: it has to recover. */
@@ -64,7 +65,6 @@ export class EventLog {
   #chains = new Map<ChainKey, ChainState>()
   readonly #listeners = new Set<(commit: LogCommit) => void>()
   #farFuture = new Map<PublicKeyHex, number>()
-  readonly #healing = new Set<ChainKey>()
 
   private constructor(options: EventLogOptions, opened: Awaited<ReturnType<typeof openLogState>>) {
     this.#options = options
@@ -80,7 +80,9 @@ export class EventLog {
       pause: options.pause
     })
     this.#own = new OwnLane({ mesh: this.mesh, key: options.key, clock: this.#clock, random: options.random }, this.#writer)
-    this.#cuts = new CutFollower({ store: options.store, reader: this.reader, mesh: this.mesh, logger: options.logger, job: (run) => this.#job(run) })
+    const parts = { store: options.store, reader: this.reader, mesh: this.mesh, logger: options.logger, job: this.#job.bind(this) }
+    this.#cuts = new CutFollower(parts)
+    this.#healer = new DamageHealer({ ...parts, healed: (key) => this.#lineTips.delete(key) })
     this.#install(opened.state)
     const own = this.ownChain().key
     this.damaged = opened.lossy && !opened.damaged.includes(own) ? [...opened.damaged, own] : opened.damaged
@@ -191,7 +193,7 @@ export class EventLog {
         },
         failed: (error) => {
           const key = checked.appends[0]?.head.key ?? null
-          if (isDamage(error) && key !== null) this.#startHealing(key)
+          if (isDamage(error) && key !== null) this.#healer.start(key)
           resolve([{ kind: 'failed', key }])
         }
       })
@@ -215,7 +217,7 @@ export class EventLog {
 
   async #noteHead(batch: Batch, head: Head): Promise<void> {
     const row = batch.row(head.key)
-    for (const stored of await this.reader.headsAt(row, head.firstSeq)) {
+    for (const stored of await siblingsOf(batch, this.reader, row, head)) {
       const proof = tryForkProof(stored, head)
       if (proof !== null && headSealValid(stored)) await stageFork(batch, this.reader, proof)
     }
@@ -239,13 +241,13 @@ export class EventLog {
    */
   async readRange(key: ChainKey, after: LinePlace | null, tip: LinePlace, bytesMax: number): Promise<RangeFrame | 'unknown' | 'diverged'> {
     const line = await this.#line(key, tip)
-    return line === null ? 'unknown' : this.#reading(key, this.reader.range(line.row, line.tip, after, bytesMax))
+    return line === null ? 'unknown' : this.#healer.reading(key, this.reader.range(line.row, line.tip, after, bytesMax))
   }
 
   /** Heads of the appends that hold the given sequence numbers on the line to `tip`, null where it has none; empty when the tip is not stored. */
   async readPoints(key: ChainKey, tip: LinePlace, seqs: readonly number[]): Promise<readonly (Head | null)[]> {
     const line = await this.#line(key, tip)
-    return line === null ? [] : this.#reading(key, this.reader.points(line.row, line.tip, seqs))
+    return line === null ? [] : this.#healer.reading(key, this.reader.points(line.row, line.tip, seqs))
   }
 
   async #line(key: ChainKey, place: LinePlace): Promise<{ row: ChainRow; tip: Head } | null> {
@@ -255,63 +257,26 @@ export class EventLog {
     if (cut !== null && place.seq > cut) return null
     const known = this.#lineTips.get(key)
     if (known !== undefined && known.fork === row.fork && isAt(known.tip, place)) return { row, tip: known.tip }
-    const tip = row.tips.find((head) => isAt(head, place)) ?? (await this.#reading(key, this.reader.ending(row, place.seq))).find((head) => isAt(head, place))
+    const tip = row.tips.find((head) => isAt(head, place)) ?? (await this.#healer.reading(key, this.reader.ending(row, place.seq))).find((head) => isAt(head, place))
     if (tip === undefined) return null
     this.#lineTips.set(key, { tip, fork: row.fork })
     return { row, tip }
   }
 
-  /** A read of a chain key that meets damage starts its repair. */
-  async #reading<Result>(key: ChainKey, read: Promise<Result>): Promise<Result> {
-    try {
-      return await read
-    } catch (error) {
-      if (isDamage(error)) this.#startHealing(key)
-      throw error
-    }
-  }
-
-  /** Tells the log of an error that a reader met: damage to a chain key starts its repair, other damage the repair of all at the next opening. */
+  /**
+   * Tells the log of an error that a reader met: damage to a chain key starts its repair, other damage the repair of all at the next opening.
+   * True when it says damage.
+   */
   noteDamage(error: unknown): boolean {
-    if (!isMeshError(error) || !isDamage(error)) return false
-    const { chain } = error.details
-    if (typeof chain === 'string') this.#startHealing(chain)
-    else this.#doubtStore()
-    return true
+    return this.#healer.note(error)
   }
 
   /**
    * Sets a chain key back to what can be read whole, so that peers give the rest again; what was lost stays witnessed. False when nothing is
    * wrong with it. The own chain appends nothing until it is whole again or its next epoch is open.
    */
-  async healDamage(key: ChainKey): Promise<boolean> {
-    const healed = await this.#job(async (batch) => {
-      const repair = batch.stored.some(({ head }) => head.key === key) ? null : await repairChain(this.store, this.reader, batch.row(key), 'blocks')
-      if (repair === null || !repair.lost) return false
-      batch.repair(repair)
-      return true
-    })
-    if (healed) this.#lineTips.delete(key)
-    return healed
-  }
-
-  #doubtStore(): void {
-    this.#job(async (batch) => batch.add({ type: 'put', key: DOUBTED_KEY, value: Uint8Array.of(1) })).catch((error: unknown) =>
-      this.#options.logger.error('the next opening will not know that the store is damaged', { message: messageOf(error) })
-    )
-  }
-
-  #startHealing(key: ChainKey): void {
-    if (this.#healing.has(key)) return
-    this.#healing.add(key)
-    const { logger } = this.#options
-    logger.warn('a part of the store cannot be read; the chain is set back to what is whole', { key })
-    this.healDamage(key)
-      .catch((error: unknown) => {
-        logger.error('a damaged chain cannot be set back', { key, message: messageOf(error) })
-        this.#doubtStore()
-      })
-      .finally(() => this.#healing.delete(key))
+  healDamage(key: ChainKey): Promise<boolean> {
+    return this.#healer.heal(key)
   }
 
   onCommit(listener: (commit: LogCommit) => void): () => void {
@@ -325,10 +290,10 @@ export class EventLog {
     await this.#writer.close()
   }
 
-  #job<Result>(run: (batch: Batch) => Promise<Result>, lane: Lane = 'job'): Promise<Result> {
+  #job<Result>(run: (batch: Batch) => Promise<Result>): Promise<Result> {
     return new Promise((resolve, reject) => {
       let result: Result
-      this.#writer.push(lane, {
+      this.#writer.push('job', {
         stage: async (batch) => {
           result = await run(batch)
         },
@@ -392,10 +357,17 @@ export class EventLog {
 
   /** What the failed write left on the disk is news to everybody: it may be there although its callers were told that it failed. */
   #reloaded(state: LogState): void {
+    const [end] = this.ownChain().tips
     this.#install(state)
+    if (end !== undefined && (state.rows.get(end.key)?.tips[0]?.lastSeq ?? 0) < end.lastSeq) this.#keepInMind(end)
     this.#announce({ number: state.commitNumber, stored: [], chains: [...this.#chains.values()], view: state.view })
     this.#cuts.follow(state, null)
     this.#own.kick()
+  }
+
+  /** The store came back with less of the own chain than it had acknowledged: nothing is written over that. */
+  #keepInMind(end: Head): void {
+    this.recordHeads([end]).catch((error: unknown) => this.#options.logger.error('the own end is forgotten', { message: messageOf(error) }))
   }
 
   #install(state: LogState): void {

@@ -117,7 +117,14 @@ export class OwnLane {
     this.#writer.push('own', {
       stage: (batch) => {
         this.#requested = false
-        this.#stage(batch, staged)
+        this.#stage(batch, staged, false)
+      },
+      stageAhead: (batch) => {
+        this.#stage(batch, staged, true)
+        if (staged.length === 0) return false
+        this.#requested = false
+        queueMicrotask(() => this.#request())
+        return true
       },
       durable: () => {
         for (const { callers, results } of staged) callers.forEach((caller, index) => caller.resolve(results[index] as AppendedEvent[]))
@@ -147,11 +154,11 @@ export class OwnLane {
   }
 
   /** Fills `staged` with every caller taken, before anything can go wrong with it: nobody is left without an answer. */
-  #stage(batch: Batch, staged: StagedGroup[]): void {
+  #stage(batch: Batch, staged: StagedGroup[], fullOnly: boolean): void {
     if (this.#mode !== 'open') return
     this.#blocked = wouldFork(ownRow(batch, this.#options.key.publicKeyHex))
     if (this.#blocked) return
-    const groups = this.#takeGroups(batch)
+    const groups = this.#takeGroups(batch, fullOnly)
     for (const { callers } of groups) staged.push({ callers, results: [] })
     if (groups.length > 0) this.#stepClock(batch)
     groups.forEach((group, index) => {
@@ -174,8 +181,9 @@ export class OwnLane {
     this.#build(batch, prepareBatch([{ type: 'clock-stepped', payload }]).events, step.to)
   }
 
-  #takeGroups(batch: Batch): Group[] {
+  #takeGroups(batch: Batch, fullOnly: boolean): Group[] {
     const groups: Group[] = []
+    const most = LIMITS.commitAppendsMax - batch.stored.length
     let taken = 0
     for (const caller of this.#queue) {
       const refusal = this.#refusal(batch, caller)
@@ -190,7 +198,7 @@ export class OwnLane {
         open !== undefined &&
         open.events.length + caller.events.length <= LIMITS.appendEventsMax &&
         open.bytes + caller.bytes <= LIMITS.appendBytesTarget
-      if (!fits && groups.length >= LIMITS.commitAppendsMax) break
+      if (!fits && (groups.length >= most || (fullOnly && this.#queuedBytes < LIMITS.appendBytesTarget))) break
       const group = fits ? open : { callers: [], events: [], bytes: 0 }
       if (!fits) groups.push(group)
       group.callers.push(caller)

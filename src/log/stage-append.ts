@@ -82,7 +82,7 @@ async function stageOlder(batch: Batch, reader: AppendReader, row: ChainRow, che
 }
 
 /** Stored appends at the same place, those staged in this batch included. */
-async function siblingsOf(batch: Batch, reader: AppendReader, row: ChainRow, head: Head): Promise<Head[]> {
+export async function siblingsOf(batch: Batch, reader: AppendReader, row: ChainRow, head: Head): Promise<Head[]> {
   const staged = batch.stored.filter((other) => other.head.key === head.key && other.head.firstSeq === head.firstSeq)
   const stored = await reader.headsAt(row, head.firstSeq)
   return [...staged.map((other) => other.head), ...stored]
@@ -120,15 +120,22 @@ function wants(batch: Batch, head: Head, fork: ForkState | null = null): boolean
   return (batch.view.wanted.get(head.key) ?? []).some((other) => other.lastSeq >= head.lastSeq && fork?.appends.has(toHex(other.link)) !== true)
 }
 
+/** Whether a branch begins where the common part ends, and that is stored. Two openings of one epoch may name different kept heads. */
+function followsCommon(row: ChainRow, fork: ForkState, head: Head): boolean {
+  if (fork.forkSeq === 1) return head.epoch > 1 || isZero(head.prev)
+  for (const sibling of fork.appends.values()) {
+    if (sibling.head.firstSeq === fork.forkSeq) return equalBytes(head.prev, sibling.head.prev)
+  }
+  const tip = row.tips[0]
+  return tip !== undefined && equalBytes(head.prev, tip.link)
+}
+
 /** From the fork on: an append is kept when it leads towards a head that counts and is not here yet; else its head alone is evidence enough. */
 function stageBranch(batch: Batch, row: ChainRow, fork: ForkState, checked: CheckedAppend): IngestOutcome {
   const { head, blocks } = checked
   if (fork.appends.has(toHex(head.link))) return { kind: 'known', key: head.key }
-  const prev = toHex(head.prev)
-  // Two openings of one epoch may name different kept heads.
-  const opens = head.firstSeq === 1 && head.epoch > 1
-  const attached = opens || (head.firstSeq === fork.forkSeq ? equalBytes(head.prev, fork.proof.a.prev) : fork.appends.has(prev))
-  if (!attached) return { kind: 'gap', key: head.key, haveSeq: fork.forkSeq - 1 }
+  const attached = head.firstSeq === fork.forkSeq ? followsCommon(row, fork, head) : fork.appends.has(toHex(head.prev))
+  if (!attached) return { kind: 'gap', key: head.key, haveSeq: Math.min(fork.forkSeq - 1, row.tips[0]?.lastSeq ?? 0) }
   if (!wants(batch, head, fork)) return { kind: 'fork', key: head.key, proof: fork.proof, stored: false }
   batch.store(head, blocks, false)
   return { kind: 'fork', key: head.key, proof: fork.proof, stored: true }

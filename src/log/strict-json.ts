@@ -38,10 +38,16 @@ export function tryParseJsonObject(bytes: Uint8Array): Readonly<Record<string, u
   return value as Record<string, unknown>
 }
 
+/** Keys of one object beyond this are looked up in a set. */
+const KEYS_COMPARED_MAX = 16
+
 class JsonScanner {
   readonly #bytes: Buffer
   #at = 0
   #depth = 0
+  /** Beginnings and ends of the keys of the objects that are open, outermost first. */
+  readonly #keyFrom: number[] = []
+  readonly #keyTo: number[] = []
 
   constructor(bytes: Buffer) {
     this.#bytes = bytes
@@ -56,11 +62,14 @@ class JsonScanner {
   }
 
   #space(): void {
+    const bytes = this.#bytes
+    let at = this.#at
     for (;;) {
-      const byte = this.#bytes[this.#at]
-      if (byte !== SPACE && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) return
-      this.#at++
+      const byte = bytes[at]
+      if (byte !== SPACE && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) break
+      at++
     }
+    this.#at = at
   }
 
   #value(): void {
@@ -93,22 +102,61 @@ class JsonScanner {
   #object(): void {
     this.#enter()
     if (this.#bytes[this.#at] === CLOSE_OBJECT) return this.#leave()
-    const first = this.#key()
-    let keys: Set<string> | null = null
+    const open = this.#keyFrom.length
+    let texts: Set<string> | null = null
     for (;;) {
+      const from = this.#at + 1
+      const escaped = this.#key()
+      const to = this.#at - 1
+      if (texts === null && (escaped || this.#keyFrom.length - open >= KEYS_COMPARED_MAX)) texts = this.#keyTexts(open)
+      if (texts === null ? this.#knowsKey(open, from, to) : texts.has(this.#keyText(from, to))) {
+        throw new JsonFault(`duplicate key at byte ${from}`)
+      }
+      if (texts === null) {
+        this.#keyFrom.push(from)
+        this.#keyTo.push(to)
+      } else texts.add(this.#keyText(from, to))
       this.#space()
       this.#expect(COLON)
       this.#space()
       this.#value()
       this.#space()
-      if (this.#bytes[this.#at] === CLOSE_OBJECT) return this.#leave()
+      if (this.#bytes[this.#at] === CLOSE_OBJECT) break
       this.#expect(COMMA)
       this.#space()
-      keys ??= new Set([first])
-      const key = this.#key()
-      if (keys.has(key)) throw new JsonFault(`duplicate key at byte ${this.#at}`)
-      keys.add(key)
     }
+    this.#keyFrom.length = open
+    this.#keyTo.length = open
+    this.#leave()
+  }
+
+  /** Compares with the keys so far without making text of them: most objects are small. */
+  #knowsKey(open: number, from: number, to: number): boolean {
+    const bytes = this.#bytes
+    for (let index = open; index < this.#keyFrom.length; index++) {
+      const other = this.#keyFrom[index] as number
+      if ((this.#keyTo[index] as number) - other !== to - from) continue
+      let at = from
+      while (at < to && bytes[at] === bytes[other + at - from]) at++
+      if (at === to) return true
+    }
+    return false
+  }
+
+  #keyTexts(open: number): Set<string> {
+    const texts = new Set<string>()
+    for (let index = open; index < this.#keyFrom.length; index++) {
+      texts.add(this.#keyText(this.#keyFrom[index] as number, this.#keyTo[index] as number))
+    }
+    return texts
+  }
+
+  /** A key in one spelling: the latin1 text of its UTF-8 bytes after escapes. */
+  #keyText(from: number, to: number): string {
+    const raw = this.#bytes.toString('latin1', from, to)
+    if (!raw.includes('\\')) return raw
+    const text: unknown = JSON.parse(this.#bytes.toString('utf8', from - 1, to + 1))
+    return Buffer.from(String(text), 'utf8').toString('latin1')
   }
 
   #leave(): void {
@@ -128,31 +176,31 @@ class JsonScanner {
     }
   }
 
-  /** A key in one spelling: the latin1 text of its UTF-8 bytes after escapes. */
-  #key(): string {
+  /** True when it holds escapes. */
+  #key(): boolean {
     if (this.#bytes[this.#at] !== QUOTE) throw new JsonFault(`expected a key at byte ${this.#at}`)
-    const start = this.#at
-    const escaped = this.#string()
-    if (!escaped) return this.#bytes.toString('latin1', start + 1, this.#at - 1)
-    const text: unknown = JSON.parse(this.#bytes.toString('utf8', start, this.#at))
-    return Buffer.from(String(text), 'utf8').toString('latin1')
+    return this.#string()
   }
 
   /** True when it holds escapes. */
   #string(): boolean {
     const bytes = this.#bytes
     let escaped = false
-    this.#at++
+    let at = this.#at + 1
     for (;;) {
-      const byte = bytes[this.#at]
-      if (byte === undefined || byte < SPACE) throw new JsonFault(`broken string at byte ${this.#at}`)
-      this.#at++
-      if (byte === QUOTE) return escaped
+      const byte = bytes[at]
+      if (byte === undefined || byte < SPACE) throw new JsonFault(`broken string at byte ${at}`)
+      at++
+      if (byte === QUOTE) break
       if (byte === BACKSLASH) {
         escaped = true
+        this.#at = at
         this.#escape()
+        at = this.#at
       }
     }
+    this.#at = at
+    return escaped
   }
 
   #escape(): void {
@@ -185,12 +233,16 @@ class JsonScanner {
   }
 
   #digits(): number {
-    const start = this.#at
+    const bytes = this.#bytes
+    let at = this.#at
     for (;;) {
-      const byte = this.#bytes[this.#at]
-      if (byte === undefined || byte < 0x30 || byte > 0x39) return this.#at - start
-      this.#at++
+      const byte = bytes[at]
+      if (byte === undefined || byte < 0x30 || byte > 0x39) break
+      at++
     }
+    const count = at - this.#at
+    this.#at = at
+    return count
   }
 
   #number(): void {

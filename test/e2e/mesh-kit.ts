@@ -61,6 +61,7 @@ export async function until<T>(
 export class MeshKit {
   readonly folder: string
   readonly #nodes: NodeHome[] = []
+  readonly #undo: (() => void)[] = []
 
   constructor(context: Pick<TestContext, 'after'>) {
     this.folder = mkdtempSync(join(tmpdir(), 'pm-'))
@@ -108,6 +109,11 @@ export class MeshKit {
     return node
   }
 
+  /** Runs after the test, when no node runs any more and before the homes are removed. */
+  undo(step: () => void): void {
+    this.#undo.push(step)
+  }
+
   #count(): void {
     const running = this.#nodes.filter((node) => node.running).length
     if (running >= PROCESSES_MAX) throw new Error(`a test may run ${PROCESSES_MAX} nodes at once`)
@@ -115,6 +121,7 @@ export class MeshKit {
 
   async #cleanUp(): Promise<void> {
     await Promise.all(this.#nodes.map((node) => node.kill()))
+    for (const step of this.#undo) step()
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
   }
 }
@@ -217,7 +224,7 @@ export class NodeHome {
   async stop(): Promise<void> {
     if (!this.running) return
     this.#hangUp()
-    process.kill(this.pid, 'SIGTERM')
+    process.kill(-this.pid, 'SIGTERM')
     assert.equal(await this.exited(), 0, `${this.name} stops in order: ${this.output}`)
   }
 
@@ -225,7 +232,7 @@ export class NodeHome {
   async kill(): Promise<void> {
     this.#hangUp()
     if (!this.running) return
-    this.#child?.kill('SIGKILL')
+    process.kill(-this.pid, 'SIGKILL')
     await this.exited()
   }
 
@@ -326,7 +333,8 @@ function spawnBinary(args: readonly string[], options: RunOptions): ChildProcess
   const [program = process.execPath, ...rest] = [...(options.prefix ?? []), process.execPath, BINARY, ...args]
   // Nothing of the tester's own environment steers the node but the way to its programs.
   const env = { PATH: process.env.PATH, HOME: tmpdir(), ...options.env }
-  return spawn(program, rest, { env, stdio: ['pipe', 'pipe', 'pipe'] })
+  // A group of its own: a signal to it also reaches what runs behind a prefix.
+  return spawn(program, rest, { env, stdio: ['pipe', 'pipe', 'pipe'], detached: true })
 }
 
 /** Runs the binary to its end. */
@@ -336,7 +344,7 @@ export async function runBinary(args: readonly string[], options: RunOptions = {
   child.stdout?.on('data', (chunk: Buffer) => (chunks.stdout += chunk.toString()))
   child.stderr?.on('data', (chunk: Buffer) => (chunks.stderr += chunk.toString()))
   child.stdin?.end(options.stdin ?? '')
-  const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs)
+  const timer = setTimeout(() => child.pid !== undefined && process.kill(-child.pid, 'SIGKILL'), timeoutMs)
   const code = await new Promise<number>((resolve, reject) => {
     child.once('error', reject)
     child.once('close', (exit) => resolve(exit ?? -1))

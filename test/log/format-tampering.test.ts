@@ -247,7 +247,11 @@ test('CHAIN-1 encoded and decoded again, an append is the same; any other bytes 
 
 test('CHAIN-1 one append has one encoding: tables that are doubled or unused, and bytes left over, are refused', () => {
   const { headerBlock, bodyBlock } = reference.computeAppend(
-    append([event({ type: 'a', scope: '11'.repeat(16) }), event({ type: 'b', scope: '12'.repeat(16) })])
+    append([
+      event({ type: 'a', scope: '11'.repeat(16) }),
+      event({ type: 'b', scope: '12'.repeat(16) }),
+      event({ type: 'a', scope: '11'.repeat(16) })
+    ])
   )
   const body = Buffer.from(bodyBlock, 'hex')
   const typesAt = 147 * 2

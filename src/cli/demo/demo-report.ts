@@ -6,6 +6,7 @@ import type { Output, Piece } from '../output.ts'
 import { blockLines, tableLines } from '../table.ts'
 import type { DemoFolder } from './demo-folder.ts'
 import type { DemoResult } from './demo-run.ts'
+import { CALLERS } from './share-appender.ts'
 
 /** What a demo promises and this one did not see; empty when it saw everything. */
 export function notObserved(result: DemoResult, expected: number): string[] {
@@ -36,7 +37,7 @@ export function printSummary(out: Output, result: DemoResult, elapsedMs: number)
     [
       'appended',
       number(result.appendPerSecond, ' /s'),
-      'by 12 callers at 3 nodes, each event on disk before its answer'
+      `by ${CALLERS} callers at each node, every event on disk before its answer`
     ],
     [
       'catch-up',

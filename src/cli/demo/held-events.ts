@@ -9,7 +9,7 @@ import { DEMO_TYPE } from './share-appender.ts'
 const POLL_MS = 10
 
 /** Where every chain ends at a node, as one comparable text. */
-export async function headsText(node: DemoNode, signal: AbortSignal): Promise<string> {
+async function headsText(node: DemoNode, signal: AbortSignal): Promise<string> {
   const { items } = await node.client.call('log/heads', {}, { signal })
   const heads = items.map(
     ({ author, chain, epoch, seq, id, link }) => `${author.peerId} ${chain} ${epoch} ${seq} ${id} ${link}`

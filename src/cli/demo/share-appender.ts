@@ -8,7 +8,8 @@ import type { DemoNode } from './demo-node.ts'
 /** What the demo’s events are called in the log. */
 export const DEMO_TYPE = 'app-demo'
 
-const CALLERS = 4
+/** Callers of each node. */
+export const CALLERS = 4
 const BATCH_EVENTS = 16
 const INTERRUPT_MS_MAX = 4
 /** With headers and JSON escapes below what one call may hold. */
