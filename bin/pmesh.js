@@ -65,6 +65,8 @@ async function run() {
   const entry = existsSync(source) ? source : join(root, 'dist', 'cli', 'main.js')
   const { main } = await import(pathToFileURL(entry).href)
   process.exitCode = await main(process.argv.slice(2))
+  // Timers of the network library outlive their node by seconds; everything of ours is written by now.
+  setTimeout(() => process.exit(), 50).unref()
 }
 
 if (fits(process.versions.node)) {

@@ -41,7 +41,8 @@ export type EndReason =
 
 /** Everything that travels on a sync stream. */
 export type SyncMessage =
-  | { readonly kind: 'digest'; readonly digest: Uint8Array }
+  /** `asks`: answered at once, equal or not. */
+  | { readonly kind: 'digest'; readonly digest: Uint8Array; readonly asks: boolean }
   | {
       readonly kind: 'frontier'
       readonly round: number

@@ -53,12 +53,12 @@ export class Frontier {
     if (peer.frontierDue) this.#sendFrontier(peer)
   }
 
-  digest(peer: PeerRecord, digest: Uint8Array): void {
+  digest(peer: PeerRecord, digest: Uint8Array, asks: boolean): void {
     if (equalBytes(digest, this.#core.chains.digest())) {
       this.#dropClaims(peer, peer.frontierRound + 1)
       peer.inSync = true
       peer.answered = true
-      if (this.#core.nowMs - peer.digestSentMs >= LIMITS.frontierGapMsMin) this.#sendDigest(peer)
+      if (asks || this.#core.nowMs - peer.digestSentMs >= LIMITS.frontierGapMsMin) this.#sendDigest(peer)
       this.#hooks.answered(peer)
       return
     }
@@ -185,7 +185,8 @@ export class Frontier {
     this.#core.wake('frontier', peer.digestDueMs)
     if (!peer.writable) return
     peer.digestSentMs = nowMs
-    this.#core.send(peer, { kind: 'digest', digest: this.#core.chains.digest() })
+    const asks = !peer.answered && this.#core.selfAdmitted
+    this.#core.send(peer, { kind: 'digest', digest: this.#core.chains.digest(), asks })
   }
 
   #sendFrontier(peer: PeerRecord): void {

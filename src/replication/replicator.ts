@@ -284,7 +284,7 @@ export class Replicator {
   #small(peer: PeerRecord, message: Exclude<SyncMessage, { readonly kind: 'frame' }>): void {
     switch (message.kind) {
       case 'digest':
-        return this.#frontier.digest(peer, message.digest)
+        return this.#frontier.digest(peer, message.digest, message.asks)
       case 'frontier':
         this.#frontier.frontier(peer, message)
         return this.#branches.flush(peer)

@@ -5,7 +5,6 @@ import { cpSync, existsSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { silentLogger } from '../../src/base/logger.ts'
-import { CHAIN_RANGE } from '../../src/log/chain-row.ts'
 import { prefixed, RANGES, rangeOf } from '../../src/log/store-keys.ts'
 import { openLevelStore } from '../../src/store/open-level-store.ts'
 import { connected, converged, errorOf, MeshKit, type NodeHome, until, verified } from './mesh-kit.ts'
@@ -186,18 +185,14 @@ test('CHAIN-3 CHAIN-4 a log whose end was cut off on the disk is contradicted by
   await converged([ada, bob])
 })
 
-/** What an editor of the store's files would do: the newest append of the author goes, and its chain's row with it. */
+/** What an editor of the store's files would do: the newest append of the author goes. */
 async function cutLastAppend(node: NodeHome, author: string): Promise<void> {
   const store = await openLevelStore({ folder: node.path('store'), backups: node.path('backups'), logger: silentLogger })
   try {
-    const key = Buffer.from(author, 'hex')
     for (const range of [RANGES.append, RANGES.payload]) {
-      for await (const [last] of store.entries(rangeOf(prefixed(range, key), { reverse: true }))) {
-        await store.write([{ type: 'del', key: last }], { sync: true })
-        break
-      }
+      const key = prefixed(range, Buffer.from(author, 'hex'))
+      for await (const [last] of store.entries(rangeOf(key, { reverse: true, limit: 1 }))) await store.write([{ type: 'del', key: last }], { sync: true })
     }
-    for await (const [row] of store.entries(rangeOf(prefixed(CHAIN_RANGE, key)))) await store.write([{ type: 'del', key: row }], { sync: true })
   } finally {
     await store.close()
   }

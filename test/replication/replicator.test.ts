@@ -70,7 +70,7 @@ test('SYNC-3 a flood of every message keeps the machine small', () => {
     bench.message('bob', { kind: 'fetch', id: round, key: tip.key, after: null, tip: place })
     bench.message('bob', { kind: 'probe', id: round, key: tip.key, tip: place, seqs: [1, 2, 3] })
     bench.message('bob', { kind: 'credit', bytes: 1 })
-    bench.message('bob', { kind: 'digest', digest: new Uint8Array(32) })
+    bench.message('bob', { kind: 'digest', digest: new Uint8Array(32), asks: false })
     bench.message('bob', {
       kind: 'frontier',
       round,
@@ -151,7 +151,7 @@ test('SYNC-4 nothing large is sent to a peer whose queue is full', () => {
   bench.up('bob', bob)
   bench.step({ kind: 'writable', peer: 'bob', writable: false })
   assert.deepEqual(
-    bench.message('bob', { kind: 'digest', digest: new Uint8Array(32) }).filter(({ kind }) => kind === 'send'),
+    bench.message('bob', { kind: 'digest', digest: new Uint8Array(32), asks: false }).filter(({ kind }) => kind === 'send'),
     []
   )
   assert.equal(

@@ -57,7 +57,11 @@ const claim = fc.record({
 })
 const reasons: readonly EndReason[] = ['done', 'diverged', 'unknown', 'busy', 'stopped']
 const message: fc.Arbitrary<SyncMessage> = fc.oneof(
-  fc.record({ kind: fc.constant('digest' as const), digest: fc.uint8Array({ minLength: 32, maxLength: 32 }) }),
+  fc.record({
+    kind: fc.constant('digest' as const),
+    digest: fc.uint8Array({ minLength: 32, maxLength: 32 }),
+    asks: fc.boolean()
+  }),
   fc.record({
     kind: fc.constant('frontier' as const),
     round: id,

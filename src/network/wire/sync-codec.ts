@@ -88,7 +88,7 @@ export function encodeSyncMessage(message: SyncMessage): Uint8Array {
 function bodyOf(message: SyncMessage): Body {
   switch (message.kind) {
     case 'digest':
-      return { case: 'digest', value: { digest: message.digest } }
+      return { case: 'digest', value: { digest: message.digest, asks: message.asks } }
     case 'frontier': {
       const { round, last, claims } = message
       return { case: 'frontier', value: { round, last, claims: claims.map(wireClaim) } }
@@ -162,7 +162,9 @@ function fieldsWithin(bytes: Uint8Array): boolean {
 function messageOf(body: WireMessage['body']): SyncMessage | null {
   switch (body.case) {
     case 'digest':
-      return body.value.digest.length === 32 ? { kind: 'digest', digest: body.value.digest } : null
+      return body.value.digest.length === 32
+        ? { kind: 'digest', digest: body.value.digest, asks: body.value.asks }
+        : null
     case 'frontier': {
       const claims = allOf(body.value.claims, claimOf, LIMITS.claimsPerMessageMax)
       return claims === null ? null : { kind: 'frontier', round: body.value.round, last: body.value.last, claims }

@@ -69,6 +69,13 @@ export declare type Digest = Message<"pmesh.sync.v1.Digest"> & {
    * @generated from field: bytes digest = 1;
    */
   digest: Uint8Array;
+
+  /**
+   * The sender waits for the receiver's digest or frontier.
+   *
+   * @generated from field: bool asks = 2;
+   */
+  asks: boolean;
 };
 
 /**
