@@ -153,7 +153,10 @@ export class MemberGate {
     if (Math.abs(hello.timeMs - clock.now()) > HELLO_SKEW_MS_MAX)
       logger.warn('a member’s clock is more than a day off', { peer })
     const member = log.view.members.get(peer)
-    if (member === undefined ? !this.#pathHolds(sender, hello.certificates, hello.namedFounder) : member.removal !== null) return false
+    if (
+      member === undefined ? !this.#pathHolds(sender, hello.certificates, hello.namedFounder) : member.removal !== null
+    )
+      return false
     this.#refusals.delete(peer)
     this.#hellos.set(peer, { instance: hello.instance, timeMs: hello.timeMs, version: hello.version })
     return true
@@ -233,7 +236,10 @@ export class MemberGate {
     const sameMesh = equalBytes(request.preimage, encodeMeshPreimage(mesh.preimage))
     const member = log.view.members.get(peer)
     const removed = (member?.removal ?? null) !== null
-    const holds = sameMesh && !removed && (member !== undefined || this.#pathHolds(sender, request.certificates, request.namedFounder))
+    const holds =
+      sameMesh &&
+      !removed &&
+      (member !== undefined || this.#pathHolds(sender, request.certificates, request.namedFounder))
     if (!holds) {
       exchange.send(encodeAdmitAnswer({ refusal: removed ? 'MEMBER_REMOVED' : 'PEER_NOT_ADMITTED' }))
       return

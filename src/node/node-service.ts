@@ -11,6 +11,7 @@ import { tryParseRecoveryWords } from '../identity/recovery-words.ts'
 import { signRefounding } from '../identity/refounding.ts'
 import { suffixOf } from '../log/append-rows.ts'
 import { arrivals } from '../log/arrivals.ts'
+import type { ChainState } from '../log/chain-state.ts'
 import { type Cut, encodeCuts } from '../log/control-records.ts'
 import { queryPage } from '../log/event-query.ts'
 import { exportLog } from '../log/export.ts'
@@ -316,6 +317,12 @@ async function verify(
   return { events, ok: chains.every((chain) => chain.ok), elapsedMs: Math.round(performance.now() - startedAt), chains }
 }
 
+/** Heads behind the cut of a removed author prove nothing that is missing here. */
+function witnessInsideCut({ witness, cut, tips }: ChainState): Head | null {
+  if (witness === null || cut === null || witness.lastSeq <= cut.seq) return witness
+  return tips[0] ?? null
+}
+
 /** The file is the caller's: made new, readable by its owner alone. */
 async function exportTo(
   node: MeshNode,
@@ -338,8 +345,7 @@ async function exportTo(
       preimage: node.init.mesh.preimage,
       appends: (key?: PublicKeyHex) => log.reader.all(key === undefined ? null : fromHex(key)),
       forks: () => [...log.chains.values()].map((chain) => chain.fork).filter((fork) => fork !== null),
-      witnesses: () =>
-        [...log.chains.values()].map((chain) => chain.witness).filter((head): head is Head => head !== null)
+      witnesses: () => [...log.chains.values()].map(witnessInsideCut).filter((head) => head !== null)
     }
     const sink = async (chunk: Buffer): Promise<void> => {
       await file.write(chunk)

@@ -181,6 +181,12 @@ function healthOf(view: NodeView, members: readonly MemberStatus[]): NodeStatus[
         hint: `pmesh why ${member.name}`
       })
   }
+  if (view.node.shell.formatUnknown)
+    health.push({
+      level: 'warn',
+      text: 'members offer events in a format that this version does not know',
+      hint: 'upgrade pmesh on this machine'
+    })
   for (const [key, code] of gate.refusals) {
     const said = code === 'MEMBER_REMOVED' ? 'says that this node was removed' : `does not let this node in (${code})`
     health.push({ level: 'error', text: `${directory.ref(key).name} ${said}`, hint: `pmesh help ${code}` })

@@ -63,6 +63,8 @@ export class ReplicationShell {
   /** Frames that the gossip validator has checked, until they are stored: nothing is decoded twice. */
   readonly #checked = new WeakMap<Uint8Array, CheckedFrame>()
   readonly #unlisten: () => void
+  /** Events in a format, flag or encoding that this version does not know were offered. */
+  formatUnknown = false
   #running = false
   #stopped = false
   #state: ReplicationState | null = null
@@ -236,11 +238,17 @@ export class ReplicationShell {
     switch (effect.kind) {
       case 'ingest': {
         const checked = this.#checked.get(effect.bytes)
-        const outcomes = checked === undefined ? await log.ingest(effect.bytes, 'sync') : await log.ingestChecked(checked, 'gossip')
+        const outcomes =
+          checked === undefined ? await log.ingest(effect.bytes, 'sync') : await log.ingestChecked(checked, 'gossip')
+        if (outcomes.some((outcome) => outcome.kind === 'format')) this.formatUnknown = true
         return this.step({ kind: 'ingested', ticket, outcomes })
       }
       case 'read-range':
-        return this.step({ kind: 'range', ticket, result: await log.readRange(effect.key, effect.after, effect.tip, effect.bytesMax) })
+        return this.step({
+          kind: 'range',
+          ticket,
+          result: await log.readRange(effect.key, effect.after, effect.tip, effect.bytesMax)
+        })
       case 'read-points':
         return this.step({ kind: 'points', ticket, heads: await log.readPoints(effect.key, effect.tip, effect.seqs) })
       case 'witness':
