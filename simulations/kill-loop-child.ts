@@ -2,8 +2,8 @@
 // acknowledged, a line each: AUTHOR EPOCH SEQ ID. Started with: STORE-FOLDER CALLERS.
 
 import { join } from 'node:path'
-import { systemClock, systemRandom } from '../src/base/clock.ts'
 import { toHex } from '../src/base/bytes.ts'
+import { systemClock, systemRandom } from '../src/base/clock.ts'
 import { silentLogger } from '../src/base/logger.ts'
 import { defaultRights, issueCertificate } from '../src/identity/certificate.ts'
 import { signingKeyFromSeed } from '../src/identity/ed25519.ts'
@@ -17,15 +17,31 @@ import { openLevelStore } from '../src/store/open-level-store.ts'
 /** Events that a round appends at full speed before it slows down: the checks of the parent grow with them. */
 const FAST_EVENTS = 2500
 
-export const KILL_KEYS = { own: signingKeyFromSeed(Buffer.alloc(32, 21)), other: signingKeyFromSeed(Buffer.alloc(32, 22)) }
+export const KILL_KEYS = {
+  own: signingKeyFromSeed(Buffer.alloc(32, 21)),
+  other: signingKeyFromSeed(Buffer.alloc(32, 22))
+}
 const preimage = { founder: KILL_KEYS.own.publicKey, recovery: null, nonce: Buffer.alloc(16, 2), name: 'kill loop' }
 const mesh = meshIdOf(preimage)
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
 /** Opens the log of the kill loop; `close` closes both. */
 export async function openKillLog(folder: string): Promise<{ log: EventLog; close: () => Promise<void> }> {
-  const store = await openLevelStore({ folder: join(folder, 'store'), backups: join(folder, 'backups'), expectedMesh: mesh, logger: silentLogger })
-  const log = await EventLog.open({ store, preimage, key: KILL_KEYS.own, clock: systemClock, random: systemRandom, logger: silentLogger, pause })
+  const store = await openLevelStore({
+    folder: join(folder, 'store'),
+    backups: join(folder, 'backups'),
+    expectedMesh: mesh,
+    logger: silentLogger
+  })
+  const log = await EventLog.open({
+    store,
+    preimage,
+    key: KILL_KEYS.own,
+    clock: systemClock,
+    random: systemRandom,
+    logger: silentLogger,
+    pause
+  })
   const close = async (): Promise<void> => {
     await log.close()
     await store.close()
@@ -37,7 +53,14 @@ async function found(log: EventLog): Promise<void> {
   if (log.ownChain().tips.length === 0) await log.append([{ type: 'chain-opened', payload: Buffer.from('{}') }])
   if (log.view.members.has(KILL_KEYS.other.publicKeyHex)) return
   const subject = KILL_KEYS.other.publicKey
-  const certificate = issueCertificate(KILL_KEYS.own, { mesh, subject, rank: 10, role: 'member', rights: defaultRights('member'), expiryMs: 0 })
+  const certificate = issueCertificate(KILL_KEYS.own, {
+    mesh,
+    subject,
+    rank: 10,
+    role: 'member',
+    rights: defaultRights('member'),
+    expiryMs: 0
+  })
   await log.appendRecord({ type: 'member-admitted', certificate, invite: null })
 }
 
@@ -62,9 +85,24 @@ async function ingestForEver(log: EventLog): Promise<never> {
   const { other } = KILL_KEYS
   for (let turn = 0; ; turn++) {
     const tip = log.chains.get(chainKeyOf(other.publicKey, 0, 1))?.tips[0] ?? null
-    const place = { author: other.publicKey, chain: 0, epoch: 1, firstSeq: (tip?.lastSeq ?? 0) + 1, prev: tip?.link ?? new Uint8Array(32) }
-    const drafts = [prepareEvent({ type: 'app-kill', payload: Buffer.from(JSON.stringify({ turn, text: 'y'.repeat(turn % 500) })) })]
-    const { head, blocks, ids } = buildAppend(mesh, other, place, drafts, () => ({ ms: Date.now(), counter: 0 }), systemRandom)
+    const place = {
+      author: other.publicKey,
+      chain: 0,
+      epoch: 1,
+      firstSeq: (tip?.lastSeq ?? 0) + 1,
+      prev: tip?.link ?? new Uint8Array(32)
+    }
+    const drafts = [
+      prepareEvent({ type: 'app-kill', payload: Buffer.from(JSON.stringify({ turn, text: 'y'.repeat(turn % 500) })) })
+    ]
+    const { head, blocks, ids } = buildAppend(
+      mesh,
+      other,
+      place,
+      drafts,
+      () => ({ ms: Date.now(), counter: 0 }),
+      systemRandom
+    )
     const [outcome] = await log.ingest(frameAppend(blocks.header, blocks.body), turn % 2 === 0 ? 'gossip' : 'sync')
     if (outcome?.kind !== 'stored') throw new Error(`the other author's append was ${outcome?.kind}`)
     acknowledge('other', 1, head.lastSeq, ids.at(-1) as Buffer)
@@ -79,7 +117,10 @@ async function main(folder: string, callers: number): Promise<void> {
   await found(log)
   process.stdout.write('ready\n')
   const counter = { events: 0 }
-  await Promise.all([ingestForEver(log), ...Array.from({ length: callers }, (_, caller) => appendForEver(log, caller, counter))])
+  await Promise.all([
+    ingestForEver(log),
+    ...Array.from({ length: callers }, (_, caller) => appendForEver(log, caller, counter))
+  ])
 }
 
 if (import.meta.main) await main(process.argv[2] as string, Number(process.argv[3]))

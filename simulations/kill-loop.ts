@@ -93,7 +93,9 @@ async function killOnce(folder: string, round: number, random: Prng): Promise<Ro
   child.kill('SIGKILL')
   await closed
   const lines = output.slice(0, output.lastIndexOf('\n') + 1).split('\n')
-  const acknowledgements = lines.filter((line) => /^(own|other) /.test(line)).map((line) => line.split(' ') as [string, string, string, string])
+  const acknowledgements = lines
+    .filter((line) => /^(own|other) /.test(line))
+    .map((line) => line.split(' ') as [string, string, string, string])
   const acknowledged = acknowledgements.map(([author, epoch, seq, id]) => [`${author} ${epoch} ${seq}`, id] as const)
   return { acknowledged, ready: output.includes('ready\n'), complaint }
 }
@@ -103,7 +105,11 @@ async function inspect(folder: string, round: Round, known: Known): Promise<stri
   const { log, close } = await openKillLog(folder)
   try {
     if (log.damaged.length > 0) faults.push(`damaged: ${log.damaged.join(', ')}`)
-    for (const { author, fault, sealsValid } of await verifyLog(log.state, log.reader, { author: null, signal: new AbortController().signal, progress: () => undefined })) {
+    for (const { author, fault, sealsValid } of await verifyLog(log.state, log.reader, {
+      author: null,
+      signal: new AbortController().signal,
+      progress: () => undefined
+    })) {
       if (fault !== null && fault.code !== 'LOG_UNKNOWN') faults.push(`${author}: ${fault.code} ${fault.message}`)
       if (!sealsValid) faults.push(`${author}: a seal does not hold`)
     }
@@ -124,21 +130,32 @@ async function storedIds(log: EventLog): Promise<Known> {
   const ids: Known = new Map()
   for await (const { head, blocks } of log.reader.all(null)) {
     const author = toHex(head.author) === KILL_KEYS.own.publicKeyHex ? 'own' : 'other'
-    for (const { epoch, seq, id } of loggedEvents(log.mesh, log.view, head, blocks)) ids.set(`${author} ${epoch} ${seq}`, toHex(id))
+    for (const { epoch, seq, id } of loggedEvents(log.mesh, log.view, head, blocks))
+      ids.set(`${author} ${epoch} ${seq}`, toHex(id))
   }
   return ids
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { rounds: { type: 'string', default: '50' }, seed: { type: 'string', default: '1' } } })
+  const { values } = parseArgs({
+    options: { rounds: { type: 'string', default: '50' }, seed: { type: 'string', default: '1' } }
+  })
   const started = performance.now()
   const progress = (round: number): void => {
     if (round % 10 === 0) process.stdout.write(`${round} rounds\n`)
   }
-  const { rounds, killedWhileOpening, acknowledged, events, faults } = await runKillLoop({ rounds: Number(values.rounds), seed: Number(values.seed), progress })
+  const { rounds, killedWhileOpening, acknowledged, events, faults } = await runKillLoop({
+    rounds: Number(values.rounds),
+    seed: Number(values.seed),
+    progress
+  })
   const seconds = ((performance.now() - started) / 1000).toFixed(1)
-  process.stdout.write(`killed ${rounds} times in ${seconds} s, ${killedWhileOpening} of them while opening: ${acknowledged} acknowledged, ${events} stored\n`)
-  process.stdout.write(faults.length === 0 ? 'nothing that was acknowledged is lost, nothing is said twice\n' : `${faults.join('\n')}\n`)
+  process.stdout.write(
+    `killed ${rounds} times in ${seconds} s, ${killedWhileOpening} of them while opening: ${acknowledged} acknowledged, ${events} stored\n`
+  )
+  process.stdout.write(
+    faults.length === 0 ? 'nothing that was acknowledged is lost, nothing is said twice\n' : `${faults.join('\n')}\n`
+  )
   process.exitCode = faults.length === 0 ? 0 : 1
 }
 

@@ -11,8 +11,8 @@ import {
   type AppendBlocks,
   type AppendPlace,
   type AppendRowInput,
-  encodeBlocks,
   ENCODING_JSON,
+  encodeBlocks,
   eventSize,
   FILL_BYTES,
   FLAG_ERASABLE,
@@ -48,9 +48,16 @@ export interface PreparedEvent {
 /** Checks one draft. EVENT_TYPE_INVALID, EVENT_INVALID, EVENT_TOO_LARGE. */
 export function prepareEvent(draft: EventDraft): PreparedEvent {
   const registered = isEventType(draft.type) ? eventType(draft.type) : null
-  if (registered === null) throw new MeshError('EVENT_TYPE_INVALID', `cannot append an event of type ${JSON.stringify(draft.type.slice(0, 80))}`)
+  if (registered === null)
+    throw new MeshError(
+      'EVENT_TYPE_INVALID',
+      `cannot append an event of type ${JSON.stringify(draft.type.slice(0, 80))}`
+    )
   if (draft.payload.length > LIMITS.payloadBytesMax) {
-    throw new MeshError('EVENT_TOO_LARGE', `the payload has ${draft.payload.length} bytes, at most ${LIMITS.payloadBytesMax} fit`)
+    throw new MeshError(
+      'EVENT_TOO_LARGE',
+      `the payload has ${draft.payload.length} bytes, at most ${LIMITS.payloadBytesMax} fit`
+    )
   }
   const fault = jsonObjectFault(draft.payload)
   if (fault !== null) throw new MeshError('EVENT_INVALID', `the payload is not acceptable JSON: ${fault}`)
@@ -78,7 +85,10 @@ export function fillPayload(payload: Uint8Array): Uint8Array {
 export function prepareBatch(drafts: readonly EventDraft[]): { events: PreparedEvent[]; bytes: number } {
   if (drafts.length === 0) throw new MeshError('EVENT_INVALID', 'a batch holds at least one event')
   if (drafts.length > LIMITS.appendEventsMax) {
-    throw new MeshError('EVENT_BATCH_TOO_LARGE', `a batch of ${drafts.length} events; at most ${LIMITS.appendEventsMax} fit`)
+    throw new MeshError(
+      'EVENT_BATCH_TOO_LARGE',
+      `a batch of ${drafts.length} events; at most ${LIMITS.appendEventsMax} fit`
+    )
   }
   const events = drafts.map(prepareEvent)
   const bytes = events.reduce((sum, event) => sum + event.size, 0)

@@ -93,7 +93,9 @@ export function eventIds(mesh: Uint8Array, blocks: AppendBlocks): Buffer[] {
 /** Ids of all events in order, with the exact header bytes of each. */
 export function eventHeaders(mesh: Uint8Array, blocks: AppendBlocks): { id: Buffer; header: Buffer }[] {
   const events: { id: Buffer; header: Buffer }[] = []
-  walk(mesh, blocks, (id, text) => events.push({ id: Buffer.from(id, 'latin1'), header: Buffer.from(text.subarray(HEADER_AT)) }))
+  walk(mesh, blocks, (id, text) =>
+    events.push({ id: Buffer.from(id, 'latin1'), header: Buffer.from(text.subarray(HEADER_AT)) })
+  )
   return events
 }
 

@@ -210,7 +210,8 @@ export function decodeBlocks(header: Buffer, body: Buffer): AppendBlocks | Codec
   const count = header.readUInt16BE(49)
   const epoch = header.readUInt32BE(37)
   const firstSeq = readU64(header, 41)
-  if (count < 1 || count > LIMITS.appendEventsMax || epoch < 1 || firstSeq < 1 || firstSeq + count - 1 > SEQ_MAX) return 'layout'
+  if (count < 1 || count > LIMITS.appendEventsMax || epoch < 1 || firstSeq < 1 || firstSeq + count - 1 > SEQ_MAX)
+    return 'layout'
   const tables = decodeTables(header, count)
   if (tables === null) return 'layout'
   const rows = decodeRows(header, body, tables, count)

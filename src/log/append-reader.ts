@@ -4,7 +4,7 @@ import { asBuffer, compareBytes, equalBytes, fromHex, toHex } from '../base/byte
 import { LIMITS } from '../base/limits.ts'
 import { isMeshError, MeshError } from '../base/mesh-error.ts'
 import { type AppendBlocks, decodeBlocks, frameAppend, framedBytes } from './append-codec.ts'
-import { chainKeyFromSuffix, type ChainRow, countedLinks } from './chain-row.ts'
+import { type ChainRow, chainKeyFromSuffix, countedLinks } from './chain-row.ts'
 import type { EventStore, KeyRange, StoreEntry } from './event-store.ts'
 import { type ChainKey, completeHead, type Head, headSealValid } from './statement.ts'
 import { chainSuffix, prefixed, RANGES, readU64, u64 } from './store-keys.ts'
@@ -52,9 +52,16 @@ export function headOfEntry(mesh: Uint8Array, key: Uint8Array, value: Uint8Array
   )
 }
 
-export function decodeStored(mesh: Uint8Array, key: Uint8Array, value: Uint8Array, payload: Uint8Array | null): StoredBlocks {
-  const blocks = payload === null ? 'layout' : decodeBlocks(asBuffer(value).subarray(HEADER_VALUE_AT), asBuffer(payload))
-  if (typeof blocks === 'string') throw new MeshError('STORE_DAMAGED', `an append in the store does not decode: ${toHex(key.subarray(1))}`)
+export function decodeStored(
+  mesh: Uint8Array,
+  key: Uint8Array,
+  value: Uint8Array,
+  payload: Uint8Array | null
+): StoredBlocks {
+  const blocks =
+    payload === null ? 'layout' : decodeBlocks(asBuffer(value).subarray(HEADER_VALUE_AT), asBuffer(payload))
+  if (typeof blocks === 'string')
+    throw new MeshError('STORE_DAMAGED', `an append in the store does not decode: ${toHex(key.subarray(1))}`)
   return { head: headOfEntry(mesh, key, value), blocks }
 }
 
@@ -64,7 +71,10 @@ export function isDamage(error: unknown): boolean {
 
 /** Damage, with the chain key that it hits: what `EventLog.noteDamage` wants to know. */
 function damageOf(chain: ChainKey, cause: unknown): MeshError {
-  return new MeshError('STORE_DAMAGED', `a part of chain ${chain} cannot be read from the store`, { details: { chain }, cause })
+  return new MeshError('STORE_DAMAGED', `a part of chain ${chain} cannot be read from the store`, {
+    details: { chain },
+    cause
+  })
 }
 
 export class AppendReader {
@@ -97,13 +107,15 @@ export class AppendReader {
   /** Heads of the stored appends that begin exactly at `firstSeq`. */
   async headsAt(row: ChainRow, firstSeq: number): Promise<Head[]> {
     const heads: Head[] = []
-    for await (const [key, value] of this.#store.entries(seqRange(row, firstSeq, firstSeq + 1))) heads.push(headOfEntry(this.#mesh, key, value))
+    for await (const [key, value] of this.#store.entries(seqRange(row, firstSeq, firstSeq + 1)))
+      heads.push(headOfEntry(this.#mesh, key, value))
     return heads
   }
 
   /** Heads of all stored appends from `firstSeq` on, in key order. */
   async *headsFrom(row: ChainRow, firstSeq: number): AsyncGenerator<Head> {
-    for await (const [key, value] of this.#store.entries(seqRange(row, firstSeq, null))) yield headOfEntry(this.#mesh, key, value)
+    for await (const [key, value] of this.#store.entries(seqRange(row, firstSeq, null)))
+      yield headOfEntry(this.#mesh, key, value)
   }
 
   /**
@@ -155,7 +167,12 @@ export class AppendReader {
       if (gap) throw damageOf(row.key, null)
       const size = framedBytes(stored.header, stored.body)
       const before = parts.at(-1)
-      if (before !== undefined && bytes + size > bytesMax && (bytes + size > LIMITS.frameBytesExtended || headSealValid(before.head))) break
+      if (
+        before !== undefined &&
+        bytes + size > bytesMax &&
+        (bytes + size > LIMITS.frameBytesExtended || headSealValid(before.head))
+      )
+        break
       parts.push({ frame: frameAppend(stored.header, stored.body), head: stored.head })
       bytes += size
       if (stored.head.lastSeq >= tip.lastSeq) break
@@ -165,7 +182,11 @@ export class AppendReader {
     const joined = first?.firstSeq === afterSeq + 1 && (after === null || startsWith(first.prev, after.link))
     if (first === undefined || last === undefined || !joined) return 'diverged'
     const frames = parts.map((part) => part.frame)
-    return { bytes: Buffer.concat(frames, bytes), last: { seq: last.lastSeq, link: last.link }, more: last.lastSeq < tip.lastSeq }
+    return {
+      bytes: Buffer.concat(frames, bytes),
+      last: { seq: last.lastSeq, link: last.link },
+      more: last.lastSeq < tip.lastSeq
+    }
   }
 
   /** Every stored append in key order (author, chain, epoch, firstSeq, link), or those of one author. Bounded memory. */
@@ -179,14 +200,17 @@ export class AppendReader {
   }
 
   /** Walks the append and the payload range side by side. */
-  async *#scan(range: KeyRange): AsyncGenerator<{ key: Uint8Array; value: Uint8Array; header: Buffer; body: Buffer; head: Head }> {
+  async *#scan(
+    range: KeyRange
+  ): AsyncGenerator<{ key: Uint8Array; value: Uint8Array; header: Buffer; body: Buffer; head: Head }> {
     const payloadRange = { from: withRange(range.from, RANGES.payload), to: withRange(range.to, RANGES.payload) }
     const payloads = flatten(this.#store.pages(payloadRange, PAGE_BYTES))
     try {
       for await (const page of this.#store.pages(range, PAGE_BYTES / 8)) {
         for (const [key, value] of page) {
           let next = await payloads.next()
-          while (next.done !== true && compareBytes(next.value[0].subarray(1), key.subarray(1)) < 0) next = await payloads.next()
+          while (next.done !== true && compareBytes(next.value[0].subarray(1), key.subarray(1)) < 0)
+            next = await payloads.next()
           const payload = next.done === true ? null : next.value
           if (payload === null || !equalBytes(payload[0].subarray(1), key.subarray(1))) {
             throw new MeshError('STORE_DAMAGED', `the payloads of an append are missing: ${toHex(key.subarray(1))}`)

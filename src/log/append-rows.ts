@@ -2,11 +2,11 @@
 // A slice is a run of events whose times do not fall and span at most a tenth of a second, so that a scan by time looks back no further.
 
 import { copyBytes, fromHex, toHex } from '../base/bytes.ts'
-import { type AppendBlocks, type AppendRow, ENCODING_JSON, rowPayload, rowScope, rowType } from './append-codec.ts'
 import { eventHeaders } from './append-check.ts'
+import { type AppendBlocks, type AppendRow, ENCODING_JSON, rowPayload, rowScope, rowType } from './append-codec.ts'
 import { type ControlRecord, tryParseControl } from './control-records.ts'
-import { CONTROL_TYPES } from './event-types.ts'
 import type { StoreOperation } from './event-store.ts'
+import { CONTROL_TYPES } from './event-types.ts'
 import { compareStamps, type Stamp } from './hybrid-clock.ts'
 import type { Head } from './statement.ts'
 import { appendSuffix, prefixed, RANGES, readU64, SUFFIX_BYTES } from './store-keys.ts'
@@ -94,9 +94,14 @@ export function indexEntries(blocks: AppendBlocks, suffix: Uint8Array): { key: B
   return entries
 }
 
-function distinct<Value>(blocks: AppendBlocks, slice: Slice, pick: (blocks: AppendBlocks, row: AppendRow) => Value): Set<Value> {
+function distinct<Value>(
+  blocks: AppendBlocks,
+  slice: Slice,
+  pick: (blocks: AppendBlocks, row: AppendRow) => Value
+): Set<Value> {
   const values = new Set<Value>()
-  for (let index = slice.from; index < slice.from + slice.count; index++) values.add(pick(blocks, blocks.rows[index] as AppendRow))
+  for (let index = slice.from; index < slice.from + slice.count; index++)
+    values.add(pick(blocks, blocks.rows[index] as AppendRow))
   return values
 }
 
@@ -112,7 +117,11 @@ export function appendOperations(head: Head, blocks: AppendBlocks): StoreOperati
 }
 
 /** Deletes of everything that `appendOperations` and `controlOperations` put. */
-export function removeOperations(head: Head, blocks: AppendBlocks, records: readonly ControlRecord[]): StoreOperation[] {
+export function removeOperations(
+  head: Head,
+  blocks: AppendBlocks,
+  records: readonly ControlRecord[]
+): StoreOperation[] {
   const suffix = suffixOf(head)
   const keys = [prefixed(RANGES.append, suffix), prefixed(RANGES.payload, suffix)]
   for (const { key } of indexEntries(blocks, suffix)) keys.push(key)
@@ -165,7 +174,11 @@ export function controlsOf(mesh: Uint8Array, head: Head, blocks: AppendBlocks): 
 
 /** Puts of the control range: id 32 ‖ has prev u8 ‖ prev 32 ‖ link 32 ‖ type length u8 ‖ type ‖ payload. Records are never erased. */
 export function controlOperations(head: Head, records: readonly StoredControl[]): StoreOperation[] {
-  return records.map((record) => ({ type: 'put', key: controlKey(head, record.place.seq), value: encodeControlValue(record) }))
+  return records.map((record) => ({
+    type: 'put',
+    key: controlKey(head, record.place.seq),
+    value: encodeControlValue(record)
+  }))
 }
 
 const NO_PREV = new Uint8Array(32)
@@ -187,7 +200,12 @@ export function tryDecodeControlRow(key: Uint8Array, value: Uint8Array): StoredC
   const payload = bytes.subarray(typeEnd)
   const body = tryParseControl(type, payload)
   if (body === null) return null
-  const place = { author: suffix.toString('hex', 0, 32), chain: suffix.readUInt32BE(32), epoch: suffix.readUInt32BE(36), seq: readU64(suffix, 40) }
+  const place = {
+    author: suffix.toString('hex', 0, 32),
+    chain: suffix.readUInt32BE(32),
+    epoch: suffix.readUInt32BE(36),
+    seq: readU64(suffix, 40)
+  }
   const firstPrev = bytes[32] === 1 ? bytes.subarray(33, 65) : null
   return { place, id: bytes.subarray(0, 32), firstPrev, body, link: bytes.toString('hex', 65, 97), type, payload }
 }

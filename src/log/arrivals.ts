@@ -35,7 +35,11 @@ export async function cursorOfNow(log: EventLog): Promise<string> {
  * Events behind `fromCursor` (null: all), oldest arrival first, then each new one as it becomes durable, until the signal aborts. Leaves out
  * what does not count when it is read: branches, and what stands behind a cut. EVENT_UNKNOWN for a cursor that is not of this store.
  */
-export async function* arrivals(log: EventLog, fromCursor: string | null, signal: AbortSignal): AsyncGenerator<Arrival> {
+export async function* arrivals(
+  log: EventLog,
+  fromCursor: string | null,
+  signal: AbortSignal
+): AsyncGenerator<Arrival> {
   let position = await startOf(log, fromCursor)
   while (!signal.aborted) {
     const marks = await readMarks(log, position)
@@ -54,7 +58,8 @@ async function startOf(log: EventLog, cursor: string | null): Promise<Position> 
   if (cursor === null) return { number: 0, index: Number.POSITIVE_INFINITY }
   const [, number = '', index = '', check = ''] = CURSOR_PATTERN.exec(cursor) ?? []
   const position = { number: Number(number), index: Number(index) }
-  if (check === '' || (await markCheck(log, position.number)) !== check) throw new MeshError('EVENT_UNKNOWN', 'the cursor is not of this store')
+  if (check === '' || (await markCheck(log, position.number)) !== check)
+    throw new MeshError('EVENT_UNKNOWN', 'the cursor is not of this store')
   return position
 }
 
@@ -75,7 +80,11 @@ async function readMarks(log: EventLog, from: Position): Promise<{ mark: CommitM
   return marks
 }
 
-async function* eventsOf(log: EventLog, mark: CommitMark, behind: number): AsyncGenerator<{ index: number; event: LoggedEvent }> {
+async function* eventsOf(
+  log: EventLog,
+  mark: CommitMark,
+  behind: number
+): AsyncGenerator<{ index: number; event: LoggedEvent }> {
   for (const [place, suffix] of mark.appends.entries()) {
     const base = place * LIMITS.appendEventsMax
     if (base + LIMITS.appendEventsMax - 1 <= behind) continue

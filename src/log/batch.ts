@@ -3,8 +3,25 @@
 import { fromHex, toHex } from '../base/bytes.ts'
 import type { MeshPreimage } from '../identity/mesh-id.ts'
 import type { AppendBlocks, AppendRow } from './append-codec.ts'
-import { appendOperations, controlOperations, controlsOf, rowStamp, type StoredControl, suffixOf } from './append-rows.ts'
-import { chainRowKey, type ChainRow, countedLinks, emptyRow, encodeChainRow, type ForkState, forkTips, higherHead, vouchedHeads } from './chain-row.ts'
+import {
+  appendOperations,
+  controlOperations,
+  controlsOf,
+  rowStamp,
+  type StoredControl,
+  suffixOf
+} from './append-rows.ts'
+import {
+  type ChainRow,
+  chainRowKey,
+  countedLinks,
+  emptyRow,
+  encodeChainRow,
+  type ForkState,
+  forkTips,
+  higherHead,
+  vouchedHeads
+} from './chain-row.ts'
 import { commitMarkKey, encodeCommitMark } from './commit-mark.ts'
 import type { ControlRecord } from './control-records.ts'
 import type { StoreOperation } from './event-store.ts'
@@ -33,14 +50,21 @@ export interface StoredAppend {
 type Rows = { get(key: ChainKey): ChainRow | undefined }
 
 /** Tells, of what is known so far, whether a record of a forked chain key stands on a line that counts. */
-export function countsIn(rows: Rows): (known: Pick<MeshView, 'members' | 'wanted'>) => (record: ControlRecord) => boolean {
+export function countsIn(
+  rows: Rows
+): (known: Pick<MeshView, 'members' | 'wanted'>) => (record: ControlRecord) => boolean {
   return (known) => {
     const counted = new Map<ChainKey, ReadonlySet<string>>()
     return (record) => counts(rows, known, counted, record)
   }
 }
 
-function counts(rows: Rows, known: Pick<MeshView, 'members' | 'wanted'>, counted: Map<ChainKey, ReadonlySet<string>>, record: ControlRecord): boolean {
+function counts(
+  rows: Rows,
+  known: Pick<MeshView, 'members' | 'wanted'>,
+  counted: Map<ChainKey, ReadonlySet<string>>,
+  record: ControlRecord
+): boolean {
   const { author, chain, epoch, seq } = record.place
   const row = rows.get(chainKeyOf(author, chain, epoch))
   const fork = row?.fork ?? null
@@ -174,9 +198,13 @@ export class Batch {
   finish(): { operations: StoreOperation[]; state: LogState; changed: readonly ChainKey[]; viewChanged: boolean } {
     const view = this.view
     const operations = this.#operations
-    for (const row of this.#rows.values()) operations.push({ type: 'put', key: chainRowKey(RANGES.chain, row), value: encodeChainRow(row) })
+    for (const row of this.#rows.values())
+      operations.push({ type: 'put', key: chainRowKey(RANGES.chain, row), value: encodeChainRow(row) })
     const commitNumber = this.#base.commitNumber + 1
-    const bytes = operations.reduce((sum, operation) => sum + operation.key.length + (operation.type === 'put' ? operation.value.length : 0), 0)
+    const bytes = operations.reduce(
+      (sum, operation) => sum + operation.key.length + (operation.type === 'put' ? operation.value.length : 0),
+      0
+    )
     const mark = { number: commitNumber, bytes, appends: this.stored.map(({ head }) => suffixOf(head)) }
     operations.push({ type: 'put', key: commitMarkKey(commitNumber), value: encodeCommitMark(mark) })
     const rows = new Map(this.#base.rows)

@@ -4,7 +4,16 @@ import { compareBytes, equalBytes, fromHex, toHex } from '../base/bytes.ts'
 import type { ChainState } from './chain-state.ts'
 import type { Stamp } from './hybrid-clock.ts'
 import type { MeshView } from './mesh-fold.ts'
-import { type ChainKey, type ForkProof, HEAD_BYTES, type Head, parseChainKey, type PublicKeyHex, tryDecodeHead, encodeHead } from './statement.ts'
+import {
+  type ChainKey,
+  encodeHead,
+  type ForkProof,
+  HEAD_BYTES,
+  type Head,
+  type PublicKeyHex,
+  parseChainKey,
+  tryDecodeHead
+} from './statement.ts'
 import { chainSuffix, prefixed, RANGES, readU64, writeU64 } from './store-keys.ts'
 
 /** Where an append stands in a forked chain key. */
@@ -42,7 +51,18 @@ const FIXED_BYTES = 20
 
 export function emptyRow(key: ChainKey): ChainRow {
   const { author, chain, epoch } = parseChainKey(key)
-  return { key, author, chain, epoch, tips: [], events: 0, lastStamp: { ms: 0, counter: 0 }, upgradeNeeded: false, fork: null, witness: null }
+  return {
+    key,
+    author,
+    chain,
+    epoch,
+    tips: [],
+    events: 0,
+    lastStamp: { ms: 0, counter: 0 },
+    upgradeNeeded: false,
+    fork: null,
+    witness: null
+  }
 }
 
 export function chainRowKey(range: number, row: { author: PublicKeyHex; chain: number; epoch: number }): Buffer {
@@ -83,7 +103,9 @@ export function sortTips(tips: readonly Head[]): Head[] {
 /** Ends of the lines of a forked chain key; the end of the common part when nothing behind it is stored. */
 export function forkTips(fork: ForkState, commonTip: Head | null): Head[] {
   const parents = new Set([...fork.appends.values()].map((append) => append.prev))
-  const leaves = [...fork.appends.values()].filter((append) => !parents.has(toHex(append.head.link))).map((append) => append.head)
+  const leaves = [...fork.appends.values()]
+    .filter((append) => !parents.has(toHex(append.head.link)))
+    .map((append) => append.head)
   if (leaves.length > 0) return sortTips(leaves)
   return commonTip === null ? [] : [commonTip]
 }
@@ -109,9 +131,14 @@ export function endsAtCut(head: Head, cut: { readonly seq: number; readonly id: 
 }
 
 /** Heads that the counted lines of a forked chain key lead to. Of a removed author it is the branch that its cut names (PROTOCOL §5). */
-export function vouchedHeads(known: Pick<MeshView, 'members' | 'wanted'>, row: ChainRow, fork: ForkState): readonly Head[] {
+export function vouchedHeads(
+  known: Pick<MeshView, 'members' | 'wanted'>,
+  row: ChainRow,
+  fork: ForkState
+): readonly Head[] {
   const cut = known.members.get(row.author)?.removal?.cuts.get(row.key)
-  const named = cut === undefined ? [] : [...fork.appends.values()].map(({ head }) => head).filter((head) => endsAtCut(head, cut))
+  const named =
+    cut === undefined ? [] : [...fork.appends.values()].map(({ head }) => head).filter((head) => endsAtCut(head, cut))
   return named.length > 0 ? named : (known.wanted.get(row.key) ?? [])
 }
 

@@ -46,7 +46,17 @@ export type IngestOutcome =
   /** Of our own key while this node does not recover and the line is not wanted. */
   | { readonly kind: 'own'; readonly key: ChainKey }
   /** Layout, hash, link, commitment or seal does not hold, or it is of another mesh: the sender or the author is at fault. */
-  | { readonly kind: 'invalid'; readonly key: ChainKey | null; readonly code: 'LOG_HASH_MISMATCH' | 'LOG_PREVIOUS_MISMATCH' | 'LOG_SEAL_INVALID' | 'LOG_SEQUENCE_GAP' | 'EVENT_INVALID' | 'STORE_FOREIGN' }
+  | {
+      readonly kind: 'invalid'
+      readonly key: ChainKey | null
+      readonly code:
+        | 'LOG_HASH_MISMATCH'
+        | 'LOG_PREVIOUS_MISMATCH'
+        | 'LOG_SEAL_INVALID'
+        | 'LOG_SEQUENCE_GAP'
+        | 'EVENT_INVALID'
+        | 'STORE_FOREIGN'
+    }
   /** Format, flag or encoding unknown here. */
   | { readonly kind: 'format'; readonly key: ChainKey }
   /** The store could not write: try again later. */

@@ -169,5 +169,7 @@ export class CommitWriter {
 }
 
 function storeFailure(error: unknown): MeshError {
-  return isMeshError(error) ? error : new MeshError('STORE_FAILED', `the store failed: ${messageOf(error)}`, { cause: error })
+  return isMeshError(error)
+    ? error
+    : new MeshError('STORE_FAILED', `the store failed: ${messageOf(error)}`, { cause: error })
 }

@@ -200,7 +200,8 @@ export function tryParseControl(type: string, payload: Uint8Array): ControlBody 
   return fields === null ? null : PARSERS[type as ControlBody['type']](fields)
 }
 
-const cutFields = (cuts: readonly Cut[]): object[] => cuts.map(({ chain, epoch, seq, id }) => ({ chain, epoch, seq, id: toHex(id) }))
+const cutFields = (cuts: readonly Cut[]): object[] =>
+  cuts.map(({ chain, epoch, seq, id }) => ({ chain, epoch, seq, id: toHex(id) }))
 
 /** The payload of a record, as JSON text. */
 export function encodeControl(body: ControlBody): Buffer {
@@ -211,10 +212,19 @@ function controlFields(body: ControlBody): object {
   switch (body.type) {
     case 'mesh-founded': {
       const { founder, recovery, nonce, name } = body.preimage
-      return { founder: toHex(founder), recovery: recovery === null ? null : toHex(recovery), nonce: toHex(nonce), name }
+      return {
+        founder: toHex(founder),
+        recovery: recovery === null ? null : toHex(recovery),
+        nonce: toHex(nonce),
+        name
+      }
     }
     case 'member-admitted':
-      return { subject: toHex(body.certificate.subject), certificate: toHex(encodeCertificate(body.certificate)), invite: body.invite }
+      return {
+        subject: toHex(body.certificate.subject),
+        certificate: toHex(encodeCertificate(body.certificate)),
+        invite: body.invite
+      }
     case 'member-removed':
       return { subject: body.subject, cuts: cutFields(body.cuts) }
     case 'member-changed': {

@@ -45,7 +45,9 @@ export class CutFollower {
       while (await job((batch) => quarantineStep(batch, reader, key)));
     }
     move()
-      .catch((error: unknown) => logger.warn('events behind a cut stay until the next start', { key, message: messageOf(error) }))
+      .catch((error: unknown) =>
+        logger.warn('events behind a cut stay until the next start', { key, message: messageOf(error) })
+      )
       .finally(() => this.#moving.delete(key))
   }
 
@@ -56,7 +58,9 @@ export class CutFollower {
     }
     this.#offering.set(author, 'once')
     this.#offerAll(author)
-      .catch((error: unknown) => this.#options.logger.warn('quarantine stays as it is', { author, message: messageOf(error) }))
+      .catch((error: unknown) =>
+        this.#options.logger.warn('quarantine stays as it is', { author, message: messageOf(error) })
+      )
       .finally(() => {
         const again = this.#offering.get(author) === 'again'
         this.#offering.delete(author)
@@ -71,7 +75,8 @@ export class CutFollower {
       await job(async (batch) => {
         for (const append of appends) {
           const outcome = await stageAppend(batch, reader, { ...append, fault: null }, null)
-          const back = outcome.kind === 'stored' || outcome.kind === 'known' || (outcome.kind === 'fork' && outcome.stored)
+          const back =
+            outcome.kind === 'stored' || outcome.kind === 'known' || (outcome.kind === 'fork' && outcome.stored)
           if (back) batch.add({ type: 'del', key })
         }
       })

@@ -51,7 +51,9 @@ export class DamageHealer {
   async heal(key: ChainKey): Promise<boolean> {
     const { store, reader, job, healed } = this.#options
     const done = await job(async (batch) => {
-      const repair = batch.stored.some(({ head }) => head.key === key) ? null : await repairChain(store, reader, batch.row(key), 'blocks')
+      const repair = batch.stored.some(({ head }) => head.key === key)
+        ? null
+        : await repairChain(store, reader, batch.row(key), 'blocks')
       if (repair === null || !repair.lost) return false
       batch.repair(repair)
       return true
@@ -75,8 +77,9 @@ export class DamageHealer {
 
   #doubtStore(): void {
     const { job, logger } = this.#options
-    job(async (batch) => batch.add({ type: 'put', key: DOUBTED_KEY, value: Uint8Array.of(1) })).catch((error: unknown) =>
-      logger.error('the next opening will not know that the store is damaged', { message: messageOf(error) })
+    job(async (batch) => batch.add({ type: 'put', key: DOUBTED_KEY, value: Uint8Array.of(1) })).catch(
+      (error: unknown) =>
+        logger.error('the next opening will not know that the store is damaged', { message: messageOf(error) })
     )
   }
 }

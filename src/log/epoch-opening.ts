@@ -39,7 +39,13 @@ export function stageEpoch(batch: Batch, author: EpochAuthor, opening: EpochOpen
   const kept = row.tips[0] ?? null
   const branches = opening.branches.filter((head) => head.key === row.key).slice(0, LIMITS.epochBranchesMax)
   const body: ControlBody = { type: 'epoch-opened', ...opening, branches, kept }
-  const place = { author: key.publicKey, chain: 0, epoch: row.epoch + 1, firstSeq: 1, prev: kept?.link ?? new Uint8Array(32) }
+  const place = {
+    author: key.publicKey,
+    chain: 0,
+    epoch: row.epoch + 1,
+    firstSeq: 1,
+    prev: kept?.link ?? new Uint8Array(32)
+  }
   const events = [prepareEvent({ type: body.type, payload: encodeControl(body) })]
   if (opening.missing !== null) batch.witness(opening.missing)
   const { head, blocks } = buildAppend(batch.mesh, key, place, events, () => clock.stamp(), random)

@@ -3,7 +3,6 @@
 
 import { equalBytes, toHex, utf8 } from '../base/bytes.ts'
 import type { Clock, Random } from '../base/clock.ts'
-import { LIMITS } from '../base/limits.ts'
 import type { Logger } from '../base/logger.ts'
 import { messageOf } from '../base/mesh-error.ts'
 import type { SigningKey } from '../identity/ed25519.ts'
@@ -11,7 +10,7 @@ import type { MeshPreimage } from '../identity/mesh-id.ts'
 import type { EventDraft } from './append-builder.ts'
 import { AppendReader, isDamage, type LinePlace, type RangeFrame } from './append-reader.ts'
 import type { Batch, LogState, StoredAppend } from './batch.ts'
-import { type ChainRow, chainStateOf, emptyRow } from './chain-row.ts'
+import { chainStateOf, emptyRow } from './chain-row.ts'
 import type { ChainState, IngestOutcome } from './chain-state.ts'
 import { type CommitReport, CommitWriter } from './commit-writer.ts'
 import { type ControlBody, encodeControl } from './control-records.ts'
@@ -19,14 +18,24 @@ import { CutFollower } from './cut-follower.ts'
 import { DamageHealer } from './damage-healer.ts'
 import { type EpochOpening, stageEpoch } from './epoch-opening.ts'
 import type { EventStore } from './event-store.ts'
-import { type CheckedAppend, type CheckedFrame, checkFrame } from './frame-check.ts'
+import { type CheckedFrame, checkFrame } from './frame-check.ts'
 import { HybridClock } from './hybrid-clock.ts'
+import { LineLookup } from './line-lookup.ts'
 import { openLogState } from './log-open.ts'
 import type { MeshView } from './mesh-fold.ts'
 import { type AppendedEvent, OwnLane, type WriteMode } from './own-lane.ts'
+import { RemoteClocks } from './remote-clocks.ts'
 import { cutSeqOf } from './removed-chain.ts'
 import { siblingsOf, stageAppend, stageFork } from './stage-append.ts'
-import { type ChainKey, chainKeyOf, type ForkProof, type Head, headSealValid, type PublicKeyHex, tryForkProof } from './statement.ts'
+import {
+  type ChainKey,
+  chainKeyOf,
+  type ForkProof,
+  type Head,
+  headSealValid,
+  type PublicKeyHex,
+  tryForkProof
+} from './statement.ts'
 import { RANGES } from './store-keys.ts'
 
 export interface EventLogOptions {
@@ -50,8 +59,6 @@ export interface LogCommit {
 }
 
 export class EventLog {
-  /** The line last asked for, per chain key: a fetch asks again and again for the same. */
-  readonly #lineTips = new Map<ChainKey, { tip: Head; fork: ChainRow['fork'] }>()
   readonly #options: EventLogOptions
   readonly #writer: CommitWriter
   readonly #own: OwnLane
@@ -64,13 +71,16 @@ export class EventLog {
   readonly damaged: readonly ChainKey[]
   #chains = new Map<ChainKey, ChainState>()
   readonly #listeners = new Set<(commit: LogCommit) => void>()
-  #farFuture = new Map<PublicKeyHex, number>()
+  readonly #lines: LineLookup
+  readonly #remoteClocks: RemoteClocks
 
   private constructor(options: EventLogOptions, opened: Awaited<ReturnType<typeof openLogState>>) {
     this.#options = options
     this.mesh = opened.state.mesh
     this.reader = new AppendReader(options.store, this.mesh)
+    this.#lines = new LineLookup(this.reader)
     this.#clock = new HybridClock(options.clock)
+    this.#remoteClocks = new RemoteClocks(this.#clock, options.clock, this.self)
     this.#writer = new CommitWriter(opened.state, {
       store: options.store,
       logger: options.logger,
@@ -79,10 +89,19 @@ export class EventLog {
       reloaded: (state) => this.#reloaded(state),
       pause: options.pause
     })
-    this.#own = new OwnLane({ mesh: this.mesh, key: options.key, clock: this.#clock, random: options.random }, this.#writer)
-    const parts = { store: options.store, reader: this.reader, mesh: this.mesh, logger: options.logger, job: this.#job.bind(this) }
+    this.#own = new OwnLane(
+      { mesh: this.mesh, key: options.key, clock: this.#clock, random: options.random },
+      this.#writer
+    )
+    const parts = {
+      store: options.store,
+      reader: this.reader,
+      mesh: this.mesh,
+      logger: options.logger,
+      job: this.#job.bind(this)
+    }
     this.#cuts = new CutFollower(parts)
-    this.#healer = new DamageHealer({ ...parts, healed: (key) => this.#lineTips.delete(key) })
+    this.#healer = new DamageHealer({ ...parts, healed: (key) => this.#lines.forget(key) })
     this.#install(opened.state)
     const own = this.ownChain().key
     this.damaged = opened.lossy && !opened.damaged.includes(own) ? [...opened.damaged, own] : opened.damaged
@@ -123,7 +142,7 @@ export class EventLog {
 
   /** Authors whose stamps were more than a minute ahead of this machine's clock, with how far in ms. Local and momentary. */
   get farFuture(): ReadonlyMap<PublicKeyHex, number> {
-    return this.#farFuture
+    return this.#remoteClocks.farFuture
   }
 
   get writeMode(): WriteMode {
@@ -188,7 +207,7 @@ export class EventLog {
           for (const append of checked.appends) outcomes.push(await stageAppend(batch, this.reader, append, writer))
         },
         durable: () => {
-          this.#observe(checked.appends, outcomes)
+          this.#remoteClocks.observe(checked.appends, outcomes)
           resolve(checked.rest === null ? outcomes : [...outcomes, checked.rest])
         },
         failed: (error) => {
@@ -205,8 +224,12 @@ export class EventLog {
    * Tells for each head whether it is a good one of this mesh.
    */
   async recordHeads(heads: readonly Head[]): Promise<boolean[]> {
-    const valid = heads.map((head) => this.view.members.has(toHex(head.author)) && equalBytes(head.mesh, this.mesh) && headSealValid(head))
-    const news = heads.filter((head, index) => valid[index] && !this.#chains.get(head.key)?.tips.some((tip) => equalBytes(tip.link, head.link)))
+    const valid = heads.map(
+      (head) => this.view.members.has(toHex(head.author)) && equalBytes(head.mesh, this.mesh) && headSealValid(head)
+    )
+    const news = heads.filter(
+      (head, index) => valid[index] && !this.#chains.get(head.key)?.tips.some((tip) => equalBytes(tip.link, head.link))
+    )
     if (news.length > 0) {
       await this.#job(async (batch) => {
         for (const head of news) await this.#noteHead(batch, head)
@@ -226,7 +249,11 @@ export class EventLog {
 
   /** Records a fork that a peer proved; false when the proof does not hold or its author is not admitted. */
   recordFork(proof: ForkProof): Promise<boolean> {
-    const holds = tryForkProof(proof.a, proof.b) !== null && equalBytes(proof.a.mesh, this.mesh) && headSealValid(proof.a) && headSealValid(proof.b)
+    const holds =
+      tryForkProof(proof.a, proof.b) !== null &&
+      equalBytes(proof.a.mesh, this.mesh) &&
+      headSealValid(proof.a) &&
+      headSealValid(proof.b)
     if (!holds || !this.view.members.has(toHex(proof.a.author))) return Promise.resolve(false)
     return this.#job(async (batch) => {
       const { fork } = batch.row(proof.a.key)
@@ -239,28 +266,20 @@ export class EventLog {
    * A frame of whole appends behind `after` (null: from the start) on the line to `tip`, any stored append of that line named by 16 or more
    * bytes of its link. `unknown`: the tip is not stored or not served; `diverged`: the line does not contain `after`.
    */
-  async readRange(key: ChainKey, after: LinePlace | null, tip: LinePlace, bytesMax: number): Promise<RangeFrame | 'unknown' | 'diverged'> {
-    const line = await this.#line(key, tip)
+  async readRange(
+    key: ChainKey,
+    after: LinePlace | null,
+    tip: LinePlace,
+    bytesMax: number
+  ): Promise<RangeFrame | 'unknown' | 'diverged'> {
+    const line = await this.#healer.reading(key, this.#lines.find(this.state, key, tip))
     return line === null ? 'unknown' : this.#healer.reading(key, this.reader.range(line.row, line.tip, after, bytesMax))
   }
 
   /** Heads of the appends that hold the given sequence numbers on the line to `tip`, null where it has none; empty when the tip is not stored. */
   async readPoints(key: ChainKey, tip: LinePlace, seqs: readonly number[]): Promise<readonly (Head | null)[]> {
-    const line = await this.#line(key, tip)
+    const line = await this.#healer.reading(key, this.#lines.find(this.state, key, tip))
     return line === null ? [] : this.#healer.reading(key, this.reader.points(line.row, line.tip, seqs))
-  }
-
-  async #line(key: ChainKey, place: LinePlace): Promise<{ row: ChainRow; tip: Head } | null> {
-    const row = this.state.rows.get(key)
-    if (row === undefined) return null
-    const cut = cutSeqOf(this.state, row)
-    if (cut !== null && place.seq > cut) return null
-    const known = this.#lineTips.get(key)
-    if (known !== undefined && known.fork === row.fork && isAt(known.tip, place)) return { row, tip: known.tip }
-    const tip = row.tips.find((head) => isAt(head, place)) ?? (await this.#healer.reading(key, this.reader.ending(row, place.seq))).find((head) => isAt(head, place))
-    if (tip === undefined) return null
-    this.#lineTips.set(key, { tip, fork: row.fork })
-    return { row, tip }
   }
 
   /**
@@ -337,21 +356,8 @@ export class EventLog {
       )
     }
     for (const [key, wanted] of view.wanted) {
-      if (!this.#chains.has(key)) this.#chains.set(key, chainStateOf(emptyRow(key), { wanted, closed: view.closed.has(key), cut: null }))
-    }
-  }
-
-  #observe(appends: readonly CheckedAppend[], outcomes: readonly IngestOutcome[]): void {
-    for (const [index, { head, blocks }] of appends.entries()) {
-      const last = blocks.rows[blocks.count - 1]
-      const outcome = outcomes[index]
-      const stored = outcome?.kind === 'stored' || (outcome?.kind === 'fork' && outcome.stored)
-      if (!stored || last === undefined) continue
-      const stamp = { ms: last.timeMs, counter: last.timeCounter }
-      const author = toHex(head.author)
-      if (author === this.self) this.#clock.restore(stamp)
-      if (this.#clock.observe(stamp)) this.#farFuture.set(author, stamp.ms - this.#options.clock.now())
-      else this.#farFuture.delete(author)
+      if (!this.#chains.has(key))
+        this.#chains.set(key, chainStateOf(emptyRow(key), { wanted, closed: view.closed.has(key), cut: null }))
     }
   }
 
@@ -367,12 +373,14 @@ export class EventLog {
 
   /** The store came back with less of the own chain than it had acknowledged: nothing is written over that. */
   #keepInMind(end: Head): void {
-    this.recordHeads([end]).catch((error: unknown) => this.#options.logger.error('the own end is forgotten', { message: messageOf(error) }))
+    this.recordHeads([end]).catch((error: unknown) =>
+      this.#options.logger.error('the own end is forgotten', { message: messageOf(error) })
+    )
   }
 
   #install(state: LogState): void {
     this.#chains = new Map()
-    this.#lineTips.clear()
+    this.#lines.forgetAll()
     this.#refresh(state.rows.keys())
     const own = state.rows.get(this.ownChain().key)
     if (own !== undefined) this.#clock.restore(own.lastStamp)
@@ -389,12 +397,7 @@ export class EventLog {
   }
 }
 
-function isAt(head: Head, place: LinePlace): boolean {
-  return head.lastSeq === place.seq && equalBytes(head.link.subarray(0, place.link.length), place.link)
-}
-
 /** Local text facts that are never replicated: `local/NAME`. */
 export function localKey(name: string): Buffer {
   return Buffer.concat([Uint8Array.of(RANGES.local), utf8(name)])
 }
-

@@ -5,7 +5,7 @@ import { asBuffer, compareBytes, toHex } from '../base/bytes.ts'
 import { Heap } from '../base/heap.ts'
 import { LIMITS } from '../base/limits.ts'
 import type { AppendReader, StoredBlocks } from './append-reader.ts'
-import { decodeSlice, readStamp, type Slice, SLICE_MS_MAX, stampBytes, typePrefix } from './append-rows.ts'
+import { decodeSlice, readStamp, SLICE_MS_MAX, type Slice, stampBytes, typePrefix } from './append-rows.ts'
 import type { LogState } from './batch.ts'
 import { type ChainRow, countedLinks, vouchedHeads } from './chain-row.ts'
 import type { EventStore, KeyRange } from './event-store.ts'
@@ -53,7 +53,8 @@ export async function* queryEvents(source: QuerySource, query: EventQuery): Asyn
   const order = newest ? (a: LoggedEvent, b: LoggedEvent) => compareEvents(b, a) : compareEvents
   const waiting = new Heap(order)
   for await (const { slice, suffix } of slices(source, query)) {
-    for (let top = waiting.peek(); top !== undefined && settled(top, slice, newest); top = waiting.peek()) yield waiting.pop() as LoggedEvent
+    for (let top = waiting.peek(); top !== undefined && settled(top, slice, newest); top = waiting.peek())
+      yield waiting.pop() as LoggedEvent
     if (query.author !== undefined && suffix.toString('hex', 0, 32) !== query.author) continue
     const stored = await source.reader.bySuffix(suffix)
     if (stored === null || !counts(stored)) continue
@@ -85,7 +86,8 @@ export function countedFilter(state: LogState): (stored: StoredBlocks) => boolea
   return ({ head }) => {
     const author = toHex(head.author)
     const member = state.view.members.get(author)
-    if (member === undefined || !insideCut(member, { author, chain: head.chain, epoch: head.epoch, seq: head.lastSeq })) return false
+    if (member === undefined || !insideCut(member, { author, chain: head.chain, epoch: head.epoch, seq: head.lastSeq }))
+      return false
     const row = state.rows.get(head.key)
     const fork = row?.fork ?? null
     if (fork === null || head.firstSeq < fork.forkSeq) return true
@@ -116,7 +118,8 @@ function sliceRange(query: EventQuery): { from: Buffer; to: Buffer; prefixLength
   const newest = query.newestFirst === true
   const after = query.after?.stamp
   const low: Stamp = !newest && after !== undefined ? after : { ms: query.fromMs ?? 0, counter: 0 }
-  const high: Stamp = newest && after !== undefined ? after : { ms: query.toMs ?? TIME_MAX.ms, counter: TIME_MAX.counter }
+  const high: Stamp =
+    newest && after !== undefined ? after : { ms: query.toMs ?? TIME_MAX.ms, counter: TIME_MAX.counter }
   const start = { ms: Math.max(0, low.ms - SLICE_MS_MAX - 1), counter: 0 }
   const from = Buffer.concat([prefix, stampBytes(start)])
   const to = Buffer.concat([prefix, stampBytes(high), Buffer.alloc(SUFFIX_BYTES + 1, 0xff)])
@@ -129,7 +132,11 @@ function indexPrefix(query: EventQuery): Buffer {
 }
 
 /** One page of at most `limit` events and the position to go on from; null when there is no more. */
-export async function queryPage(source: QuerySource, query: EventQuery, limit: number): Promise<{ events: LoggedEvent[]; next: EventPosition | null }> {
+export async function queryPage(
+  source: QuerySource,
+  query: EventQuery,
+  limit: number
+): Promise<{ events: LoggedEvent[]; next: EventPosition | null }> {
   const events: LoggedEvent[] = []
   const most = Math.min(Math.max(1, limit), LIMITS.pageRowsMax)
   for await (const event of queryEvents(source, query)) {

@@ -13,9 +13,9 @@ import { countsIn, type LogState } from './batch.ts'
 import {
   type BranchAppend,
   CHAIN_RANGE,
+  type ChainRow,
   chainKeyFromSuffix,
   chainRowKey,
-  type ChainRow,
   emptyRow,
   encodeChainRow,
   tryDecodeChainRow
@@ -24,7 +24,7 @@ import { commitMarkNumber, tryDecodeCommitMark } from './commit-mark.ts'
 import type { EventStore, StoreOperation } from './event-store.ts'
 import { type ChainRepair, dropUnreadable, readableEntries, repairChain, storedChains } from './log-repair.ts'
 import { foldMesh } from './mesh-fold.ts'
-import { type ChainKey, encodeHead, type Head, tryDecodeForkProof, tryDecodeHead } from './statement.ts'
+import { type ChainKey, encodeHead, tryDecodeForkProof, tryDecodeHead } from './statement.ts'
 import { prefixed, RANGES, rangeOf, readU64, u64 } from './store-keys.ts'
 
 /** Bytes of batches that LevelDB may hold in its write-ahead logs: three write buffers. */
@@ -34,7 +34,8 @@ const MESH_KEY = prefixed(RANGES.meta, utf8('mesh'))
 const CHECKED_KEY = prefixed(RANGES.local, utf8('commits-checked'))
 /** Set when a read met damage that no single chain accounts for: the next opening reads everything. */
 export const DOUBTED_KEY = prefixed(RANGES.local, utf8('store-doubted'))
-const REBUILD_HINT = 'Move the store folder away and start again: a node without a store fetches everything from its peers.'
+const REBUILD_HINT =
+  'Move the store folder away and start again: a node without a store fetches everything from its peers.'
 
 export interface OpenedLog {
   readonly state: LogState
@@ -50,7 +51,12 @@ export async function openLogState(store: EventStore, preimage: MeshPreimage, lo
   const reader = new AppendReader(store, mesh)
   let { rows, whole } = await loadRows(store, reader)
   let gap = await findGap(store)
-  const lossy = !whole || gap.found || (await isDoubted(store)) || (await loadRecords(store)) === null || !(await holdsTips(reader, rows))
+  const lossy =
+    !whole ||
+    gap.found ||
+    (await isDoubted(store)) ||
+    (await loadRecords(store)) === null ||
+    !(await holdsTips(reader, rows))
   const damaged: ChainKey[] = []
   if (lossy) {
     logger.warn('the store is damaged: all of it is read and every chain set back to what is whole')
@@ -64,13 +70,24 @@ export async function openLogState(store: EventStore, preimage: MeshPreimage, lo
       rows.set(key, repair.row)
       if (!repair.lost) continue
       damaged.push(key)
-      logger.warn('a chain lost events', { key, lastSeq: repair.row.tips[0]?.lastSeq ?? 0, heldSeq: row.tips[0]?.lastSeq ?? 0 })
+      logger.warn('a chain lost events', {
+        key,
+        lastSeq: repair.row.tips[0]?.lastSeq ?? 0,
+        heldSeq: row.tips[0]?.lastSeq ?? 0
+      })
     }
     gap = await findGap(store)
-    await store.write([{ type: 'put', key: CHECKED_KEY, value: u64(gap.last) }, { type: 'del', key: DOUBTED_KEY }], { sync: true })
+    await store.write(
+      [
+        { type: 'put', key: CHECKED_KEY, value: u64(gap.last) },
+        { type: 'del', key: DOUBTED_KEY }
+      ],
+      { sync: true }
+    )
   }
   const records = await loadRecords(store)
-  if (records === null) throw new MeshError('STORE_DAMAGED', 'records of the membership cannot be read', { hint: REBUILD_HINT })
+  if (records === null)
+    throw new MeshError('STORE_DAMAGED', 'records of the membership cannot be read', { hint: REBUILD_HINT })
   const view = foldMesh(mesh, preimage, records, countsIn(rows))
   return { state: { mesh, preimage, rows, records, view, commitNumber: gap.last }, damaged, lossy }
 }
@@ -98,19 +115,27 @@ async function isDoubted(store: EventStore): Promise<boolean> {
 }
 
 async function writeRepair(store: EventStore, { row, operations }: ChainRepair): Promise<void> {
-  const writes: StoreOperation[] = [...operations, { type: 'put', key: chainRowKey(RANGES.chain, row), value: encodeChainRow(row) }]
-  if (row.witness !== null) writes.push({ type: 'put', key: chainRowKey(RANGES.witness, row), value: encodeHead(row.witness) })
+  const writes: StoreOperation[] = [
+    ...operations,
+    { type: 'put', key: chainRowKey(RANGES.chain, row), value: encodeChainRow(row) }
+  ]
+  if (row.witness !== null)
+    writes.push({ type: 'put', key: chainRowKey(RANGES.witness, row), value: encodeHead(row.witness) })
   await store.write(writes, { sync: true })
 }
 
 async function claimStore(store: EventStore, mesh: Uint8Array): Promise<void> {
   const owner = await store.get(MESH_KEY)
   if (owner === null) await store.write([{ type: 'put', key: MESH_KEY, value: mesh }], { sync: true })
-  else if (!equalBytes(owner, mesh)) throw new MeshError('STORE_FOREIGN', 'the store belongs to another mesh', { details: { mesh: toHex(owner) } })
+  else if (!equalBytes(owner, mesh))
+    throw new MeshError('STORE_FOREIGN', 'the store belongs to another mesh', { details: { mesh: toHex(owner) } })
 }
 
 /** Rows that can be read, with their witnesses and forks. */
-async function loadRows(store: EventStore, reader: AppendReader): Promise<{ rows: Map<ChainKey, ChainRow>; whole: boolean }> {
+async function loadRows(
+  store: EventStore,
+  reader: AppendReader
+): Promise<{ rows: Map<ChainKey, ChainRow>; whole: boolean }> {
   const rows = new Map<ChainKey, ChainRow>()
   let whole = true
   const damaged = (): void => {
@@ -197,6 +222,7 @@ async function checkedNumber(store: EventStore): Promise<number> {
 
 async function lastReadableMark(store: EventStore, checked: number): Promise<number> {
   let last = checked
-  for await (const [key] of readableEntries(store, rangeOf(Uint8Array.of(RANGES.commit)), () => undefined)) last = Math.max(last, commitMarkNumber(key))
+  for await (const [key] of readableEntries(store, rangeOf(Uint8Array.of(RANGES.commit)), () => undefined))
+    last = Math.max(last, commitMarkNumber(key))
   return last
 }

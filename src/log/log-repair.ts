@@ -5,14 +5,33 @@ import { equalBytes, isZero, toHex, tryParseHex } from '../base/bytes.ts'
 import { isMeshError } from '../base/mesh-error.ts'
 import type { AppendBlocks, AppendRow } from './append-codec.ts'
 import { type AppendReader, headOfEntry, isDamage, seqRange } from './append-reader.ts'
-import { controlOperations, controlsOf, indexEntries, removeOperations, rowStamp, type StoredControl, suffixOf } from './append-rows.ts'
-import { type BranchAppend, chainKeyFromSuffix, type ChainRow, type ForkState, forkTips, higherHead } from './chain-row.ts'
+import {
+  controlOperations,
+  controlsOf,
+  indexEntries,
+  removeOperations,
+  rowStamp,
+  type StoredControl,
+  suffixOf
+} from './append-rows.ts'
+import {
+  type BranchAppend,
+  type ChainRow,
+  chainKeyFromSuffix,
+  type ForkState,
+  forkTips,
+  higherHead
+} from './chain-row.ts'
 import type { EventStore, KeyRange, StoreEntry, StoreOperation } from './event-store.ts'
 import type { ChainKey, Head } from './statement.ts'
 import { afterPrefix, CHAIN_SUFFIX_BYTES, prefixed, RANGES, rangeOf } from './store-keys.ts'
 
 /** Entries that can be read, in key order; `damaged` hears of the others: their key, or null when the store cannot tell and gives no more. */
-export async function* readableEntries(store: EventStore, range: KeyRange, damaged: (key: Uint8Array | null) => void): AsyncGenerator<StoreEntry> {
+export async function* readableEntries(
+  store: EventStore,
+  range: KeyRange,
+  damaged: (key: Uint8Array | null) => void
+): AsyncGenerator<StoreEntry> {
   let { from } = range
   let to = range.to
   for (;;) {
@@ -107,14 +126,22 @@ interface WholePart {
 export type RepairDepth = 'links' | 'blocks' | 'index'
 
 /** What is left of a chain key when only whole lines count; null when nothing is missing. */
-export async function repairChain(store: EventStore, reader: AppendReader, row: ChainRow, depth: RepairDepth): Promise<ChainRepair | null> {
+export async function repairChain(
+  store: EventStore,
+  reader: AppendReader,
+  row: ChainRow,
+  depth: RepairDepth
+): Promise<ChainRepair | null> {
   const thorough = depth !== 'links'
   const part = await wholePart(store, reader, row, depth)
   const tip = row.tips[0]
   const common = part.heads.findLast((head) => row.fork === null || head.firstSeq < row.fork.forkSeq) ?? null
   const fork = row.fork === null ? null : forkOf(row.fork, part.heads)
   const tips = fork !== null ? forkTips(fork, common) : common === null ? [] : [common]
-  const same = part.behind.length === 0 && tips.length === row.tips.length && tips.every((head, index) => equalBytes(head.link, (row.tips[index] as Head).link))
+  const same =
+    part.behind.length === 0 &&
+    tips.length === row.tips.length &&
+    tips.every((head, index) => equalBytes(head.link, (row.tips[index] as Head).link))
   const lost = !same || part.unreadable > 0
   if (!lost && part.operations.length === 0) return null
   const operations = [...part.operations]
@@ -123,20 +150,33 @@ export async function repairChain(store: EventStore, reader: AppendReader, row: 
   const lastStamp = part.last === null ? row.lastStamp : rowStamp(part.last.rows.at(-1) as AppendRow)
   const witness = higherHead(row.witness, tip ?? null)
   const removed = new Set(part.behind.map((head) => toHex(head.link)))
-  return { row: { ...row, tips, events, lastStamp, fork, witness }, operations, records: thorough ? part.records : null, lost, removed }
+  return {
+    row: { ...row, tips, events, lastStamp, fork, witness },
+    operations,
+    records: thorough ? part.records : null,
+    lost,
+    removed
+  }
 }
 
-async function wholePart(store: EventStore, reader: AppendReader, row: ChainRow, depth: RepairDepth): Promise<WholePart> {
+async function wholePart(
+  store: EventStore,
+  reader: AppendReader,
+  row: ChainRow,
+  depth: RepairDepth
+): Promise<WholePart> {
   const thorough = depth !== 'links'
   const part: WholePart = { heads: [], behind: [], records: [], operations: [], last: null, unreadable: 0 }
   const ends = new Map<string, number>()
   const drop = (key: Uint8Array | null): void => {
     part.unreadable++
-    if (key !== null) part.operations.push({ type: 'del', key }, { type: 'del', key: prefixed(RANGES.payload, key.subarray(1)) })
+    if (key !== null)
+      part.operations.push({ type: 'del', key }, { type: 'del', key: prefixed(RANGES.payload, key.subarray(1)) })
   }
   for await (const [key, value] of readableEntries(store, seqRange(row, 1, null), drop)) {
     const head = headOfEntry(reader.mesh, key, value)
-    const joined = head.firstSeq === 1 ? row.epoch > 1 || isZero(head.prev) : ends.get(toHex(head.prev)) === head.firstSeq - 1
+    const joined =
+      head.firstSeq === 1 ? row.epoch > 1 || isZero(head.prev) : ends.get(toHex(head.prev)) === head.firstSeq - 1
     const blocks = joined && thorough ? await readableBlocks(reader, head) : null
     if (!joined || (thorough && blocks === null)) {
       part.behind.push(head)
@@ -150,14 +190,23 @@ async function wholePart(store: EventStore, reader: AppendReader, row: ChainRow,
     part.records.push(...records)
     part.operations.push(...controlOperations(head, records))
     part.last = blocks
-    if (depth === 'index') await store.write(indexEntries(blocks, suffixOf(head)).map(({ key: at, value: slice }) => ({ type: 'put', key: at, value: slice })), { sync: false })
+    if (depth === 'index')
+      await store.write(
+        indexEntries(blocks, suffixOf(head)).map(({ key: at, value: slice }) => ({
+          type: 'put',
+          key: at,
+          value: slice
+        })),
+        { sync: false }
+      )
   }
   return part
 }
 
 function forkOf(fork: ForkState, heads: readonly Head[]): ForkState {
   const appends = new Map<string, BranchAppend>()
-  for (const head of heads) if (head.firstSeq >= fork.forkSeq) appends.set(toHex(head.link), { head, prev: toHex(head.prev) })
+  for (const head of heads)
+    if (head.firstSeq >= fork.forkSeq) appends.set(toHex(head.link), { head, prev: toHex(head.prev) })
   return { ...fork, appends }
 }
 

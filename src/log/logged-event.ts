@@ -3,7 +3,15 @@
 import { toHex } from '../base/bytes.ts'
 import { hasRight } from '../identity/certificate.ts'
 import { eventIds } from './append-check.ts'
-import { type AppendBlocks, type AppendRow, ENCODING_JSON, FLAG_ERASABLE, rowPayload, rowScope, rowType } from './append-codec.ts'
+import {
+  type AppendBlocks,
+  type AppendRow,
+  ENCODING_JSON,
+  FLAG_ERASABLE,
+  rowPayload,
+  rowScope,
+  rowType
+} from './append-codec.ts'
 import { rowStamp } from './append-rows.ts'
 import { tryParseControl } from './control-records.ts'
 import { CONTROL_TYPES, eventType, roleAtLeast } from './event-types.ts'
@@ -45,7 +53,14 @@ export function isAuthorised(view: MeshView, head: Head, blocks: AppendBlocks, r
 }
 
 /** Events of one append from index `from`, `count` of them. */
-export function loggedEvents(mesh: Uint8Array, view: MeshView, head: Head, blocks: AppendBlocks, from = 0, count = blocks.count): LoggedEvent[] {
+export function loggedEvents(
+  mesh: Uint8Array,
+  view: MeshView,
+  head: Head,
+  blocks: AppendBlocks,
+  from = 0,
+  count = blocks.count
+): LoggedEvent[] {
   const ids = eventIds(mesh, blocks)
   const author = toHex(head.author)
   const events: LoggedEvent[] = []

@@ -91,8 +91,12 @@ export class OwnLane {
   async append(drafts: readonly EventDraft[], first = false): Promise<AppendedEvent[]> {
     const { events, bytes } = prepareBatch(drafts)
     this.#assertWriting()
-    while (this.#queuedEvents + events.length > LIMITS.appendQueueEventsMax || this.#queuedBytes + bytes > LIMITS.appendQueueBytesMax) {
-      if (this.#room.length >= WAITING_CALLERS_MAX) throw new MeshError('LOG_QUEUE_FULL', 'too many callers wait to append')
+    while (
+      this.#queuedEvents + events.length > LIMITS.appendQueueEventsMax ||
+      this.#queuedBytes + bytes > LIMITS.appendQueueBytesMax
+    ) {
+      if (this.#room.length >= WAITING_CALLERS_MAX)
+        throw new MeshError('LOG_QUEUE_FULL', 'too many callers wait to append')
       await new Promise<void>((resolve) => this.#room.push(resolve))
       this.#assertWriting()
     }
@@ -127,7 +131,9 @@ export class OwnLane {
         return true
       },
       durable: () => {
-        for (const { callers, results } of staged) callers.forEach((caller, index) => caller.resolve(results[index] as AppendedEvent[]))
+        for (const { callers, results } of staged) {
+          for (const [index, caller] of callers.entries()) caller.resolve(results[index] as AppendedEvent[])
+        }
         this.#wake()
         this.#request()
       },
@@ -166,7 +172,13 @@ export class OwnLane {
       const { results } = staged[index] as StagedGroup
       let at = 0
       for (const caller of group.callers) {
-        results.push(caller.events.map((_event, offset) => ({ id: ids[at + offset] as Buffer, epoch: head.epoch, seq: head.firstSeq + at + offset })))
+        results.push(
+          caller.events.map((_event, offset) => ({
+            id: ids[at + offset] as Buffer,
+            epoch: head.epoch,
+            seq: head.firstSeq + at + offset
+          }))
+        )
         at += caller.events.length
       }
     })
@@ -227,7 +239,11 @@ export class OwnLane {
       checked.add(type)
       const rule = eventType(type)
       if (grant === null) return new MeshError('EVENT_FORBIDDEN', 'this node is not a member of the mesh')
-      if (rule === null || !roleAtLeast(grant.role, rule.role) || (rule.right !== null && !hasRight(grant.rights, rule.right))) {
+      if (
+        rule === null ||
+        !roleAtLeast(grant.role, rule.role) ||
+        (rule.right !== null && !hasRight(grant.rights, rule.right))
+      ) {
         return new MeshError('EVENT_FORBIDDEN', `a node with the role ${grant.role} cannot append ${type}`)
       }
     }

@@ -7,11 +7,10 @@ import { frameAppend } from './append-codec.ts'
 import type { AppendReader } from './append-reader.ts'
 import { removeOperations, suffixOf } from './append-rows.ts'
 import type { Batch, LogState } from './batch.ts'
-import { type ChainRow, forkTips } from './chain-row.ts'
+import { forkTips } from './chain-row.ts'
 import type { EventStore } from './event-store.ts'
 import type { ChainKey, Head, PublicKeyHex } from './statement.ts'
 import { prefixed, RANGES, rangeOf } from './store-keys.ts'
-
 
 /** Highest valid sequence number of a chain key: 0 for a removed author's unlisted one and for who is not admitted, null when all is valid. */
 export function cutSeqOf(state: Pick<LogState, 'view'>, row: { key: ChainKey; author: PublicKeyHex }): number | null {
@@ -53,7 +52,10 @@ export async function quarantineStep(batch: Batch, reader: AppendReader, key: Ch
     events += head.count
   }
   const tip = heads.at(-1) ?? below
-  const fork = row.fork === null ? null : { ...row.fork, appends: new Map([...row.fork.appends].filter(([link]) => !gone.has(link))) }
+  const fork =
+    row.fork === null
+      ? null
+      : { ...row.fork, appends: new Map([...row.fork.appends].filter(([link]) => !gone.has(link))) }
   const tips = fork !== null ? forkTips(fork, tip) : tip === null ? [] : [tip]
   batch.setRow({ ...row, tips, events: row.events - events, fork })
   // Whatever becomes of the events, their author has signed them: the own lane must never write over them.
@@ -68,13 +70,21 @@ async function quarantine(batch: Batch, reader: AppendReader, head: Head): Promi
   const link = toHex(head.link)
   const records = batch.dropRecords((record) => record.link === link)
   const value = frameAppend(stored.blocks.header, stored.blocks.body)
-  batch.add(...removeOperations(head, stored.blocks, records), { type: 'put', key: prefixed(RANGES.quarantine, suffix), value })
+  batch.add(...removeOperations(head, stored.blocks, records), {
+    type: 'put',
+    key: prefixed(RANGES.quarantine, suffix),
+    value
+  })
   return value.length
 }
 
 /** Quarantined appends of an author in key order, as frames to offer again. */
-export async function* quarantined(store: EventStore, author: PublicKeyHex): AsyncGenerator<{ key: Uint8Array; frame: Buffer }> {
-  for await (const [key, value] of store.entries(rangeOf(prefixed(RANGES.quarantine, fromHex(author))))) yield { key, frame: asBuffer(value) }
+export async function* quarantined(
+  store: EventStore,
+  author: PublicKeyHex
+): AsyncGenerator<{ key: Uint8Array; frame: Buffer }> {
+  for await (const [key, value] of store.entries(rangeOf(prefixed(RANGES.quarantine, fromHex(author)))))
+    yield { key, frame: asBuffer(value) }
 }
 
 /** Authors whose cut changed between two states, or who are admitted again: more of theirs may be valid now. */

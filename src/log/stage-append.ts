@@ -16,7 +16,12 @@ import { type ForkProof, type Head, headSealValid, type PublicKeyHex, tryForkPro
  * `writer`: the own key while this node writes. Own appends of elsewhere are then not taken in: another copy lives, or this node forgot
  * something; either way it has to stop and recover first.
  */
-export async function stageAppend(batch: Batch, reader: AppendReader, checked: CheckedAppend, writer: PublicKeyHex | null): Promise<IngestOutcome> {
+export async function stageAppend(
+  batch: Batch,
+  reader: AppendReader,
+  checked: CheckedAppend,
+  writer: PublicKeyHex | null
+): Promise<IngestOutcome> {
   if (checked.fault !== null) return checked.fault
   const { head, blocks } = checked
   const refused = refusedAuthor(batch, head, blocks)
@@ -60,7 +65,11 @@ function namesFounder(batch: Batch, blocks: AppendBlocks, author: string): boole
     if (rowType(blocks, row) !== 'founder-named') return false
     const body = tryParseControl('founder-named', rowPayload(blocks, row) ?? new Uint8Array(0))
     if (body?.type !== 'founder-named' || body.founder !== author) return false
-    return refoundingValid(recovery, { mesh, founder: fromHex(author), counter: body.counter, cuts: body.cutsBytes }, body.signature)
+    return refoundingValid(
+      recovery,
+      { mesh, founder: fromHex(author), counter: body.counter, cuts: body.cutsBytes },
+      body.signature
+    )
   })
 }
 
@@ -71,7 +80,12 @@ function follows(head: Head, tip: Head | undefined): boolean {
 }
 
 /** At or before the tip of an unforked chain, or of the common part of a forked one: known, or the proof of a fork. */
-async function stageOlder(batch: Batch, reader: AppendReader, row: ChainRow, checked: CheckedAppend): Promise<IngestOutcome> {
+async function stageOlder(
+  batch: Batch,
+  reader: AppendReader,
+  row: ChainRow,
+  checked: CheckedAppend
+): Promise<IngestOutcome> {
   const { head } = checked
   const siblings = await siblingsOf(batch, reader, row, head)
   if (siblings.some((sibling) => equalBytes(sibling.link, head.link))) return { kind: 'known', key: head.key }
@@ -116,8 +130,11 @@ export async function stageFork(batch: Batch, reader: AppendReader, proof: ForkP
 function wants(batch: Batch, head: Head, fork: ForkState | null = null): boolean {
   const cut = batch.view.members.get(toHex(head.author))?.removal?.cuts.get(head.key)
   // The branch that a cut names counts, and only when its last append is here it is known which one that is.
-  if (fork !== null && cut !== undefined && ![...fork.appends.values()].some((append) => endsAtCut(append.head, cut))) return true
-  return (batch.view.wanted.get(head.key) ?? []).some((other) => other.lastSeq >= head.lastSeq && fork?.appends.has(toHex(other.link)) !== true)
+  if (fork !== null && cut !== undefined && ![...fork.appends.values()].some((append) => endsAtCut(append.head, cut)))
+    return true
+  return (batch.view.wanted.get(head.key) ?? []).some(
+    (other) => other.lastSeq >= head.lastSeq && fork?.appends.has(toHex(other.link)) !== true
+  )
 }
 
 /** Whether a branch begins where the common part ends, and that is stored. Two openings of one epoch may name different kept heads. */

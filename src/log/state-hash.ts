@@ -56,7 +56,17 @@ function* viewLines(view: MeshView): Generator<string> {
   yield `opened ${[...view.opened].sort().join(' ')}`
 }
 
-function* memberLines({ key, rank, role, rights, certificate, admission, invite, removal, changes }: MemberState): Generator<string> {
+function* memberLines({
+  key,
+  rank,
+  role,
+  rights,
+  certificate,
+  admission,
+  invite,
+  removal,
+  changes
+}: MemberState): Generator<string> {
   const proof = certificate === null ? 'founder' : toHex(certificateId(encodeCertificate(certificate)))
   const place = admission === null ? '' : `${admission.author}/${admission.chain}/${admission.epoch}/${admission.seq}`
   yield `member ${key} ${rank} ${role} ${rights} ${proof} ${place} ${invite ?? ''}`
@@ -64,5 +74,10 @@ function* memberLines({ key, rank, role, rights, certificate, admission, invite,
     yield `removed ${key} ${removal.by}`
     yield* [...removal.cuts].map(([chainKey, { seq, id }]) => `cut ${chainKey} ${seq} ${toHex(id)}`).sort()
   }
-  yield* changes.map(({ from, role: given, rights: bits, version }) => `change ${from.chain}/${from.epoch}/${from.seq} ${given} ${bits} ${version}`).sort()
+  yield* changes
+    .map(
+      ({ from, role: given, rights: bits, version }) =>
+        `change ${from.chain}/${from.epoch}/${from.seq} ${given} ${bits} ${version}`
+    )
+    .sort()
 }

@@ -46,7 +46,13 @@ export function chainSuffix(author: Uint8Array, chain: number, epoch: number): B
 }
 
 /** author ‖ chain ‖ epoch ‖ firstSeq ‖ link 8 */
-export function appendSuffix(author: Uint8Array, chain: number, epoch: number, firstSeq: number, link: Uint8Array): Buffer {
+export function appendSuffix(
+  author: Uint8Array,
+  chain: number,
+  epoch: number,
+  firstSeq: number,
+  link: Uint8Array
+): Buffer {
   const key = Buffer.allocUnsafe(SUFFIX_BYTES)
   key.set(author, 0)
   key.writeUInt32BE(chain, 32)

@@ -217,7 +217,8 @@ class JsonScanner {
       }
       return
     }
-    if (byte === undefined || !'"\\/bfnrt'.includes(String.fromCharCode(byte))) throw new JsonFault(`unknown escape at byte ${this.#at}`)
+    if (byte === undefined || !'"\\/bfnrt'.includes(String.fromCharCode(byte)))
+      throw new JsonFault(`unknown escape at byte ${this.#at}`)
   }
 
   #hex4(): number {
@@ -228,7 +229,8 @@ class JsonScanner {
   }
 
   #word(word: string): void {
-    if (this.#bytes.toString('latin1', this.#at, this.#at + word.length) !== word) throw new JsonFault(`unexpected text at byte ${this.#at}`)
+    if (this.#bytes.toString('latin1', this.#at, this.#at + word.length) !== word)
+      throw new JsonFault(`unexpected text at byte ${this.#at}`)
     this.#at += word.length
   }
 
@@ -268,7 +270,8 @@ class JsonScanner {
     const value = Number(bytes.toString('latin1', start, this.#at))
     if (Object.is(value, -0)) throw new JsonFault(`negative zero at byte ${start}`)
     if (!Number.isFinite(value)) throw new JsonFault(`number out of range at byte ${start}`)
-    if (Number.isInteger(value) && !Number.isSafeInteger(value)) throw new JsonFault(`integer above 2^53 − 1 at byte ${start}`)
+    if (Number.isInteger(value) && !Number.isSafeInteger(value))
+      throw new JsonFault(`integer above 2^53 − 1 at byte ${start}`)
   }
 
   #expect(byte: number): void {

@@ -50,7 +50,8 @@ class AuthorWalk {
     this.events += head.count
     this.erased += blocks.rows.filter((row) => row.bodyAt < 0).length
     const place = `event ${head.firstSeq} of epoch ${head.epoch}`
-    if (!equalBytes(lastIdOf(this.#state.mesh, blocks), head.lastId)) this.#fail('LOG_HASH_MISMATCH', `${place}: the hash does not hold`)
+    if (!equalBytes(lastIdOf(this.#state.mesh, blocks), head.lastId))
+      this.#fail('LOG_HASH_MISMATCH', `${place}: the hash does not hold`)
     if (!headSealValid(head)) this.sealsValid = false
     this.#continues(walk, head, place)
     const fork = this.#state.rows.get(head.key)?.fork ?? null
@@ -58,12 +59,14 @@ class AuthorWalk {
     const link = toHex(head.link)
     walk.ends.set(link, head.lastSeq)
     walk.highest = Math.max(walk.highest, head.lastSeq)
-    if (this.#state.rows.get(head.key)?.tips.some((tip) => equalBytes(tip.link, head.link)) === true) walk.tips.add(link)
+    if (this.#state.rows.get(head.key)?.tips.some((tip) => equalBytes(tip.link, head.link)) === true)
+      walk.tips.add(link)
   }
 
   #continues(walk: Walk, head: Head, place: string): void {
     if (head.firstSeq === 1) {
-      if (head.epoch === 1 && !isZero(head.prev)) this.#fail('LOG_PREVIOUS_MISMATCH', `${place} does not begin the chain`)
+      if (head.epoch === 1 && !isZero(head.prev))
+        this.#fail('LOG_PREVIOUS_MISMATCH', `${place} does not begin the chain`)
       return
     }
     const before = walk.ends.get(toHex(head.prev))
@@ -92,13 +95,21 @@ class AuthorWalk {
     const row = this.#state.rows.get(key)
     const cut = row === undefined ? null : cutSeqOf(this.#state, row)
     for (const tip of row?.tips ?? []) {
-      if (!tips.has(toHex(tip.link))) this.#fail('LOG_TRUNCATED', `the store ends before event ${tip.lastSeq} of epoch ${tip.epoch}, which it once held`)
-      else if (!headSealValid(tip)) this.#fail('LOG_SEAL_INVALID', `the last seal, of event ${tip.lastSeq} of epoch ${tip.epoch}, does not hold`)
+      if (!tips.has(toHex(tip.link)))
+        this.#fail(
+          'LOG_TRUNCATED',
+          `the store ends before event ${tip.lastSeq} of epoch ${tip.epoch}, which it once held`
+        )
+      else if (!headSealValid(tip))
+        this.#fail('LOG_SEAL_INVALID', `the last seal, of event ${tip.lastSeq} of epoch ${tip.epoch}, does not hold`)
     }
     const witness = row?.witness ?? null
     const counts = cut === null || (witness !== null && witness.lastSeq <= cut)
     if (witness !== null && counts && witness.lastSeq > highest) {
-      this.#fail('LOG_TRUNCATED', `a signed head proves event ${witness.lastSeq} of epoch ${witness.epoch}; the log here ends at ${highest}`)
+      this.#fail(
+        'LOG_TRUNCATED',
+        `a signed head proves event ${witness.lastSeq} of epoch ${witness.epoch}; the log here ends at ${highest}`
+      )
     }
   }
 
@@ -121,8 +132,15 @@ export interface VerifyOptions {
 }
 
 /** One report per author, by key. Throws what the signal's reason is when aborted. */
-export async function verifyLog(state: LogState, reader: AppendReader, options: VerifyOptions): Promise<AuthorReport[]> {
-  const authors = options.author === null ? new Set([...state.view.members.keys(), ...[...state.rows.values()].map((row) => row.author)]) : new Set([options.author])
+export async function verifyLog(
+  state: LogState,
+  reader: AppendReader,
+  options: VerifyOptions
+): Promise<AuthorReport[]> {
+  const authors =
+    options.author === null
+      ? new Set([...state.view.members.keys(), ...[...state.rows.values()].map((row) => row.author)])
+      : new Set([options.author])
   const total = [...state.rows.values()].reduce((sum, row) => sum + (authors.has(row.author) ? row.events : 0), 0)
   const reports: AuthorReport[] = []
   let done = 0
@@ -135,7 +153,8 @@ export async function verifyLog(state: LogState, reader: AppendReader, options: 
       options.progress(done, total)
     }
     walk.finishChain()
-    for (const row of state.rows.values()) if (row.author === author && !walk.seen.has(row.key)) walk.checkEnds(row.key, new Set(), 0)
+    for (const row of state.rows.values())
+      if (row.author === author && !walk.seen.has(row.key)) walk.checkEnds(row.key, new Set(), 0)
     reports.push(walk.report())
   }
   return reports

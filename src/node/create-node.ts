@@ -14,6 +14,7 @@ import { VERSION } from '../config/version.ts'
 import { certificateId, encodeCertificate } from '../identity/certificate.ts'
 import type { Identity } from '../identity/identity-store.ts'
 import type { MeshFile } from '../identity/mesh-file.ts'
+import type { EventDraft } from '../log/append-builder.ts'
 import { type Instance, makeInstance } from '../log/beacon.ts'
 import { encodeControl } from '../log/control-records.ts'
 import { EventLog } from '../log/event-log.ts'
@@ -52,7 +53,6 @@ export interface NodeInit {
 
 const OPENED_RETRY_MS = 2_000
 const ADDRESSES_EVERY_MS = 300_000
-const MACHINE_NAME_MAX = 64
 
 /** A node that is open but not started. */
 export async function createNode(init: NodeInit): Promise<MeshNode> {
@@ -81,7 +81,7 @@ export async function createNode(init: NodeInit): Promise<MeshNode> {
       holdsHead(log, marker.head) &&
       !log.damaged.some((chain) => chain.startsWith(key.publicKeyHex))
     const directory = await MemberDirectory.open(store, log.mesh, key, systemClock, {
-      name: init.config.node.name || hostName(),
+      name: init.config.node.name,
       version: VERSION
     })
     const invites = await InviteBook.open(log, key, systemClock, systemRandom)
@@ -107,10 +107,6 @@ export async function createNode(init: NodeInit): Promise<MeshNode> {
 function holdsHead(log: EventLog, head: Head): boolean {
   const tip = log.chains.get(head.key)?.tips[0]
   return tip !== undefined && (tip.lastSeq > head.lastSeq || equalBytes(tip.link, head.link))
-}
-
-function hostName(): string {
-  return (process.env['HOSTNAME'] ?? '').slice(0, MACHINE_NAME_MAX)
 }
 
 interface NodeParts {
@@ -309,16 +305,18 @@ export class MeshNode {
     if (equalBytes(mesh.preimage.founder, identity.key.publicKey)) {
       drafts.push({ type: 'mesh-founded', payload: encodeControl({ type: 'mesh-founded', preimage: mesh.preimage }) })
     }
-    this.#opening = log.appendFirst(drafts).then(
-      () => undefined,
-      (error: unknown) => {
-        this.init.logger.warn('the own chain could not be opened', { message: messageOf(error) })
-        this.#timers.push(setTimeout(() => this.#openChain(), OPENED_RETRY_MS).unref())
-      }
-    )
-    this.#opening.finally(() => {
+    this.#opening = this.#append(drafts)
+  }
+
+  async #append(drafts: readonly EventDraft[]): Promise<void> {
+    try {
+      await this.log.appendFirst(drafts)
+    } catch (error) {
+      this.init.logger.warn('the own chain could not be opened', { message: messageOf(error) })
+      this.#timers.push(setTimeout(() => this.#openChain(), OPENED_RETRY_MS).unref())
+    } finally {
       this.#opening = null
-    })
+    }
   }
 
   #exchangeAddresses(): void {

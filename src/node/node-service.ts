@@ -33,7 +33,7 @@ import type {
   VerifyReport
 } from './node-api.ts'
 import { diagnoseNode } from './node-doctor.ts'
-import { chainHeads, currentGrant, memberDetail, memberStatuses, nodeStatus, viewOf } from './node-status.ts'
+import { chainHeads, memberDetail, memberStatuses, nodeStatus, viewOf } from './node-status.ts'
 import { whyMember } from './why-not-synced.ts'
 
 /** What the service needs of the process that runs the node. */

@@ -5,6 +5,7 @@ import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync }
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
+import { prng } from '../../simulations/prng.ts'
 import { silentLogger } from '../../src/base/logger.ts'
 import { isMeshError } from '../../src/base/mesh-error.ts'
 import { appendOperations } from '../../src/log/append-rows.ts'
@@ -15,8 +16,7 @@ import { chainKeyOf, type ForkProof, tryForkProof } from '../../src/log/statemen
 import { RANGES, rangeOf } from '../../src/log/store-keys.ts'
 import { MemoryStore } from '../../src/store/memory-store.ts'
 import { openLevelStore } from '../../src/store/open-level-store.ts'
-import { prng } from '../../simulations/prng.ts'
-import { build, founded, framesOf, note, openLog, OPENED, pull, testMesh, tipOf, until, verify } from './log-kit.ts'
+import { build, founded, framesOf, note, OPENED, openLog, pull, testMesh, tipOf, until, verify } from './log-kit.ts'
 
 const mesh = testMesh()
 const aliceKey = chainKeyOf(mesh.alice.publicKey, 0, 1)
@@ -26,7 +26,12 @@ const folder = mkdtempSync(join(tmpdir(), 'pmesh-damage-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
 
 const levelStore = (name: string): Promise<EventStore> =>
-  openLevelStore({ folder: join(folder, name, 'store'), backups: join(folder, name, 'backups'), expectedMesh: mesh.id, logger: silentLogger })
+  openLevelStore({
+    folder: join(folder, name, 'store'),
+    backups: join(folder, name, 'backups'),
+    expectedMesh: mesh.id,
+    logger: silentLogger
+  })
 
 /** Alice's and Bob's logs after a talk, in step. */
 async function talk(store: EventStore, rounds: number): Promise<{ alice: EventLog; bob: EventLog }> {
@@ -53,7 +58,10 @@ function placeOf(log: EventLog) {
 async function assertHeals(damaged: EventLog, good: EventLog): Promise<void> {
   for (const key of [mesh.alice, mesh.bob]) {
     const report = await verify(damaged, key)
-    assert.ok(report.fault === null || report.fault.code === 'LOG_TRUNCATED' || report.fault.code === 'LOG_UNKNOWN', JSON.stringify(report.fault))
+    assert.ok(
+      report.fault === null || report.fault.code === 'LOG_TRUNCATED' || report.fault.code === 'LOG_UNKNOWN',
+      JSON.stringify(report.fault)
+    )
   }
   damaged.setWriteMode('held')
   await pull(good, damaged)
@@ -163,10 +171,15 @@ test('CHAIN-15 a read that meets damage sets the chain back by itself, and peers
   const store = new MemoryStore()
   const { alice, bob } = await talk(store, 5)
   const third = alice.check((await framesOf(alice, aliceKey))[4] as Buffer).appends[0]
-  const operations = appendOperations((third as NonNullable<typeof third>).head, (third as NonNullable<typeof third>).blocks)
+  const operations = appendOperations(
+    (third as NonNullable<typeof third>).head,
+    (third as NonNullable<typeof third>).blocks
+  )
   store.damage((operations[1] as { key: Uint8Array }).key)
   const told: number[] = []
-  bob.onCommit(({ chains }) => told.push(...chains.filter(({ key }) => key === aliceKey).map(({ tips }) => tips[0]?.lastSeq ?? 0)))
+  bob.onCommit(({ chains }) =>
+    told.push(...chains.filter(({ key }) => key === aliceKey).map(({ tips }) => tips[0]?.lastSeq ?? 0))
+  )
   await assert.rejects(bob.readRange(aliceKey, null, placeOf(alice), 1e6), isDamaged)
   await until('the chain is set back', () => told.length > 0)
   assert.equal(tipOf(bob, aliceKey).lastSeq, ((third as NonNullable<typeof third>).head.firstSeq ?? 0) - 1)
@@ -181,7 +194,9 @@ function crashCopy(name: string, copy: string, change: (bytes: Buffer) => Buffer
   cpSync(join(folder, name), join(folder, copy), { recursive: true })
   const store = join(folder, copy, 'store')
   rmSync(join(store, 'LOCK'), { force: true })
-  const logs = readdirSync(store).filter((file) => file.endsWith('.log')).sort()
+  const logs = readdirSync(store)
+    .filter((file) => file.endsWith('.log'))
+    .sort()
   const path = join(store, logs.at(-1) as string)
   const changed = change(readFileSync(path))
   if (changed === null) rmSync(path)
@@ -189,8 +204,17 @@ function crashCopy(name: string, copy: string, change: (bytes: Buffer) => Buffer
 }
 
 const WAL_DAMAGES: readonly [string, boolean, (bytes: Buffer) => Buffer | null][] = [
-  ['overwritten in the middle', true, (bytes) => Buffer.concat([bytes.subarray(0, 70_000), Buffer.alloc(600, 0x5a), bytes.subarray(70_600)])],
-  ['with one flipped bit', true, (bytes) => Buffer.concat([bytes.subarray(0, 100_000), Buffer.of((bytes[100_000] as number) ^ 4), bytes.subarray(100_001)])],
+  [
+    'overwritten in the middle',
+    true,
+    (bytes) => Buffer.concat([bytes.subarray(0, 70_000), Buffer.alloc(600, 0x5a), bytes.subarray(70_600)])
+  ],
+  [
+    'with one flipped bit',
+    true,
+    (bytes) =>
+      Buffer.concat([bytes.subarray(0, 100_000), Buffer.of((bytes[100_000] as number) ^ 4), bytes.subarray(100_001)])
+  ],
   ['without its middle', true, (bytes) => Buffer.concat([bytes.subarray(0, 65_536), bytes.subarray(98_304)])],
   ['cut short', false, (bytes) => bytes.subarray(0, 90_001)],
   ['deleted', false, () => null]
@@ -210,7 +234,8 @@ test('CHAIN-15 a LevelDB write-ahead log that is damaged is found at open, chain
     assert.equal(log.damaged.includes(bobKey), gap, what)
     assert.ok((log.ownChain().tips[0]?.lastSeq ?? 0) < ends.lastSeq, what)
     await log.recordHeads([ends, tipOf(alice, aliceKey)])
-    if (log.view.members.has(mesh.bob.publicKeyHex)) assert.equal((await verify(log, mesh.bob)).fault?.code, 'LOG_TRUNCATED', what)
+    if (log.view.members.has(mesh.bob.publicKeyHex))
+      assert.equal((await verify(log, mesh.bob)).fault?.code, 'LOG_TRUNCATED', what)
     await assertHeals(log, alice)
     assert.equal(log.ownChain().tips[0]?.lastSeq, ends.lastSeq)
     await log.close()

@@ -6,32 +6,44 @@ import { isMeshError } from '../../src/base/mesh-error.ts'
 import type { EventLog } from '../../src/log/event-log.ts'
 import { queryPage } from '../../src/log/event-query.ts'
 import { stateHash } from '../../src/log/state-hash.ts'
-import { chainKeyOf, encodeHead, type ForkProof, type Head, headSealValid, tryForkProof } from '../../src/log/statement.ts'
+import {
+  chainKeyOf,
+  encodeHead,
+  type ForkProof,
+  type Head,
+  headSealValid,
+  tryForkProof
+} from '../../src/log/statement.ts'
 import { verifyLog } from '../../src/log/verify-log.ts'
 import { MemoryStore } from '../../src/store/memory-store.ts'
-import { admit, build, founded, framesOf, kinds, note, openLog, OPENED, pull, testMesh, tipOf, until, verify } from './log-kit.ts'
+import {
+  admit,
+  bobWith,
+  build,
+  founded,
+  framesOf,
+  kinds,
+  note,
+  noteTexts,
+  OPENED,
+  openLog,
+  pull,
+  testMesh,
+  tipOf,
+  verify
+} from './log-kit.ts'
 
 const mesh = testMesh()
 const bobKey = chainKeyOf(mesh.bob.publicKey, 0, 1)
 const hasCode = (code: string) => (error: unknown) => isMeshError(error) && error.code === code
-const INSTANCE = Buffer.alloc(16, 5)
-
-/** Bob's log with the mesh and `notes` own events, an append each. */
-async function bobWith(alice: EventLog, notes: number, store = new MemoryStore()): Promise<EventLog> {
-  const bob = await openLog(mesh, mesh.bob, { store })
-  await pull(alice, bob)
-  await bob.append([OPENED])
-  for (let index = 0; index < notes; index++) await bob.append([note(`bob ${index}`)])
-  return bob
-}
-
-async function texts(log: EventLog): Promise<string[]> {
-  const { events } = await queryPage(log, { type: 'app-note' }, 1000)
-  return events.map(({ payload }) => (JSON.parse(Buffer.from(payload ?? []).toString()) as { text: string }).text)
-}
-
 /** Two first appends that Bob seals for one place, with an append behind each. */
-function fork(): { x1: ReturnType<typeof build>; x2: ReturnType<typeof build>; y1: ReturnType<typeof build>; y2: ReturnType<typeof build>; proof: ForkProof } {
+function fork(): {
+  x1: ReturnType<typeof build>
+  x2: ReturnType<typeof build>
+  y1: ReturnType<typeof build>
+  y2: ReturnType<typeof build>
+  proof: ForkProof
+} {
   const root = build(mesh, mesh.bob, [OPENED])
   const x1 = build(mesh, mesh.bob, [note('x1')], { after: root.head, salt: 1 })
   const y1 = build(mesh, mesh.bob, [note('y1')], { after: root.head, salt: 2 })
@@ -43,7 +55,7 @@ const rootFrame = (): Buffer => build(mesh, mesh.bob, [OPENED]).frame
 
 test('CHAIN-3 a truncated tail is contradicted by a witnessed head, also after reopening, and heals', async () => {
   const alice = await founded(mesh)
-  const bob = await bobWith(alice, 3)
+  const bob = await bobWith(mesh, alice, 3)
   const store = new MemoryStore()
   const carol = await openLog(mesh, mesh.carol, { store })
   await pull(alice, carol)
@@ -78,8 +90,15 @@ test('CHAIN-3 heads of strangers, of another mesh and with a broken seal raise n
 
 test('CHAIN-4 an empty log and an unknown author read unknown, never valid', async () => {
   const empty = await openLog(mesh, mesh.bob)
-  const reports = await verifyLog(empty.state, empty.reader, { author: null, signal: new AbortController().signal, progress: () => undefined })
-  assert.deepEqual(reports.map(({ fault }) => fault?.code), ['LOG_UNKNOWN'])
+  const reports = await verifyLog(empty.state, empty.reader, {
+    author: null,
+    signal: new AbortController().signal,
+    progress: () => undefined
+  })
+  assert.deepEqual(
+    reports.map(({ fault }) => fault?.code),
+    ['LOG_UNKNOWN']
+  )
   const alice = await founded(mesh)
   assert.equal((await verify(alice, mesh.dave)).fault?.code, 'LOG_UNKNOWN')
   assert.equal((await verify(alice, mesh.bob)).fault?.code, 'LOG_UNKNOWN', 'an admitted member without events')
@@ -101,7 +120,11 @@ test('CHAIN-5 two appends at one place are kept as a portable proof and the auth
   assert.equal(await carol.recordFork(held), true)
   assert.notEqual(carol.chains.get(bobKey)?.fork, null)
   assert.deepEqual(kinds(await alice.ingest(y2.frame, 'sync')), ['gap'])
-  assert.equal(await carol.recordFork({ a: held.a, b: { ...held.b, seal: Buffer.alloc(64) } }), false, 'a proof whose seal does not hold')
+  assert.equal(
+    await carol.recordFork({ a: held.a, b: { ...held.b, seal: Buffer.alloc(64) } }),
+    false,
+    'a proof whose seal does not hold'
+  )
 })
 
 test('CHAIN-5 a head that contradicts what is stored is a fork too', async () => {
@@ -110,7 +133,7 @@ test('CHAIN-5 a head that contradicts what is stored is a fork too', async () =>
   for (const frame of [rootFrame(), x1.frame]) await alice.ingest(frame, 'sync')
   await alice.recordHeads([y1.head])
   assert.notEqual(alice.chains.get(bobKey)?.fork ?? null, null)
-  assert.deepEqual(await texts(alice), [], 'from the fork on nothing counts until somebody vouches for it')
+  assert.deepEqual(await noteTexts(alice), [], 'from the fork on nothing counts until somebody vouches for it')
 })
 
 test('CHAIN-5 after reopening the fork, its branches and what counts are the same', async () => {
@@ -120,19 +143,22 @@ test('CHAIN-5 after reopening the fork, its branches and what counts are the sam
   for (const frame of [rootFrame(), x1.frame, x2.frame, y1.frame]) await alice.ingest(frame, 'sync')
   await alice.appendRecord({ type: 'branch-witnessed', head: x2.head })
   const before = await stateHash(alice)
-  assert.deepEqual(await texts(alice), ['x1', 'x2'])
+  assert.deepEqual(await noteTexts(alice), ['x1', 'x2'])
   await alice.close()
   await store.reopen()
   const again = await openLog(mesh, mesh.alice, { store })
   assert.equal(await stateHash(again), before)
-  assert.deepEqual(await texts(again), ['x1', 'x2'])
+  assert.deepEqual(await noteTexts(again), ['x1', 'x2'])
   assert.notEqual(again.chains.get(bobKey)?.fork ?? null, null)
 })
 
 test('CHAIN-5 a branch is stored only when it is wanted and counts once witnessed, whatever came first', async () => {
   const { x1, x2, y1, y2 } = fork()
   const hashes = new Set<string>()
-  const lines = [[x1, x2], [y1, y2]] as const
+  const lines = [
+    [x1, x2],
+    [y1, y2]
+  ] as const
   for (const [first, second] of [lines, [lines[1], lines[0]] as const]) {
     const alice = await founded(mesh)
     const carol = await openLog(mesh, mesh.carol)
@@ -140,7 +166,7 @@ test('CHAIN-5 a branch is stored only when it is wanted and counts once witnesse
     await carol.append([OPENED])
     for (const { frame } of [{ frame: rootFrame() }, ...first]) await alice.ingest(frame, 'sync')
     assert.deepEqual(kinds(await alice.ingest(second[0].frame, 'sync')), ['fork'])
-    assert.deepEqual(await texts(alice), [])
+    assert.deepEqual(await noteTexts(alice), [])
     await carol.appendRecord({ type: 'branch-witnessed', head: x2.head })
     await carol.appendRecord({ type: 'branch-witnessed', head: y2.head })
     await pull(carol, alice, [mesh.carol.publicKeyHex])
@@ -148,7 +174,7 @@ test('CHAIN-5 a branch is stored only when it is wanted and counts once witnesse
       const [outcome] = await alice.ingest(frame, 'sync')
       assert.equal(outcome?.kind === 'fork' && outcome.stored, true)
     }
-    assert.deepEqual((await texts(alice)).sort(), ['x1', 'x2', 'y1', 'y2'])
+    assert.deepEqual((await noteTexts(alice)).sort(), ['x1', 'x2', 'y1', 'y2'])
     assert.deepEqual(alice.chains.get(bobKey)?.tips.length, 2)
     assert.equal((await verify(alice, mesh.bob)).fault, null)
     const third = build(mesh, mesh.bob, [note('z1')], { after: build(mesh, mesh.bob, [OPENED]).head, salt: 3 })
@@ -165,7 +191,7 @@ test('CHAIN-5 a chain whose fork is known before its events is fetched all the s
   await alice.recordFork(proof)
   await alice.appendRecord({ type: 'branch-witnessed', head: x2.head })
   for (const frame of [rootFrame(), x1.frame, x2.frame]) await alice.ingest(frame, 'sync')
-  assert.deepEqual(await texts(alice), ['x1', 'x2'])
+  assert.deepEqual(await noteTexts(alice), ['x1', 'x2'])
   assert.equal(alice.chains.get(bobKey)?.tips[0]?.lastSeq, 3)
 })
 
@@ -176,13 +202,17 @@ test('CHAIN-5 an earlier fork takes the place of a later one and what stands bet
   const b3 = build(mesh, mesh.bob, [note('b3')], { after: a2.head, salt: 2 })
   const b2 = build(mesh, mesh.bob, [note('b2')], { after: root.head, salt: 2 })
   const hashes = new Set<string>()
-  for (const order of [[root, a2, a3, b3, b2], [root, b2, a2, b3, a3], [root, a2, b2, a3, b3]]) {
+  for (const order of [
+    [root, a2, a3, b3, b2],
+    [root, b2, a2, b3, a3],
+    [root, a2, b2, a3, b3]
+  ]) {
     const alice = await founded(mesh)
     for (const { frame } of order) await alice.ingest(frame, 'sync')
     await alice.recordFork(tryForkProof(a3.head, b3.head) as ForkProof)
     await alice.recordFork(tryForkProof(a2.head, b2.head) as ForkProof)
     assert.equal(alice.chains.get(bobKey)?.fork?.a.firstSeq, 2)
-    assert.deepEqual(await texts(alice), [])
+    assert.deepEqual(await noteTexts(alice), [])
     hashes.add(await stateHash(alice))
   }
   assert.equal(hashes.size, 1)
@@ -199,12 +229,12 @@ test('CHAIN-5 a branch cannot call itself wanted: its own records do not count b
   for (const { frame } of [root, x1, x2, y1]) await alice.ingest(frame, 'sync')
   assert.notEqual(alice.chains.get(x1.head.key)?.fork ?? null, null)
   assert.deepEqual(alice.chains.get(x1.head.key)?.wanted, [])
-  assert.deepEqual(await texts(alice), [])
+  assert.deepEqual(await noteTexts(alice), [])
 })
 
 test('CHAIN-6 interleaved authors, scopes and chains all verify', async () => {
   const alice = await founded(mesh)
-  const bob = await bobWith(alice, 0)
+  const bob = await bobWith(mesh, alice, 0)
   const carol = await openLog(mesh, mesh.carol)
   await pull(alice, carol)
   await carol.append([OPENED])
@@ -226,7 +256,10 @@ test('CHAIN-6 interleaved authors, scopes and chains all verify', async () => {
       assert.equal(report.sealsValid, true)
     }
     const { events } = await queryPage(log, { scope: Buffer.alloc(16, 3) }, 100)
-    assert.deepEqual(events.map(({ author }) => author).sort(), [mesh.alice, mesh.bob, mesh.carol, mesh.carol].map((key) => key.publicKeyHex).sort())
+    assert.deepEqual(
+      events.map(({ author }) => author).sort(),
+      [mesh.alice, mesh.bob, mesh.carol, mesh.carol].map((key) => key.publicKeyHex).sort()
+    )
   }
   assert.equal(await stateHash(alice), await stateHash(bob))
   assert.equal(await stateHash(alice), await stateHash(carol))
@@ -254,115 +287,14 @@ test('CHAIN-9 a frame out of order, of a stranger, of another mesh or with a bro
   const before = await stateHash(alice)
   assert.deepEqual(kinds(await alice.ingest(next.frame, 'sync')), ['gap'])
   assert.deepEqual(kinds(await alice.ingest(build(mesh, mesh.dave, [OPENED]).frame, 'sync')), ['stranger'])
-  assert.deepEqual(kinds(await alice.ingest(build({ ...mesh, id: Buffer.alloc(32, 3) }, mesh.bob, [OPENED]).frame, 'sync')), ['invalid'])
+  assert.deepEqual(
+    kinds(await alice.ingest(build({ ...mesh, id: Buffer.alloc(32, 3) }, mesh.bob, [OPENED]).frame, 'sync')),
+    ['invalid']
+  )
   const broken = Buffer.from(root.frame)
   broken[8 + 100] = (broken[8 + 100] as number) ^ 1
   assert.deepEqual(kinds(await alice.ingest(broken, 'sync')), ['invalid'])
   assert.deepEqual(kinds(await alice.ingest(Buffer.from('rubbish'), 'sync')), ['invalid'])
   assert.deepEqual(kinds(await alice.ingest(Buffer.alloc(0), 'sync')), ['invalid'])
   assert.equal(await stateHash(alice), before)
-})
-
-test('CHAIN-13 while this node writes, own events from elsewhere are not taken in; recovering, they are', async () => {
-  const alice = await founded(mesh)
-  const store = new MemoryStore()
-  const bob = await bobWith(alice, 2, store)
-  const backup = store.snapshot()
-  await bob.append([note('after the backup')])
-  const lost = (await framesOf(bob, bobKey)).at(-1) as Buffer
-  const copyStore = new MemoryStore()
-  copyStore.restore(backup)
-  await copyStore.reopen()
-  const copy = await openLog(mesh, mesh.bob, { store: copyStore })
-  assert.deepEqual(kinds(await copy.ingest(lost, 'sync')), ['own'])
-  copy.setWriteMode('held')
-  assert.deepEqual(kinds(await copy.ingest(lost, 'sync')), ['stored'])
-  copy.setWriteMode('open')
-  const [event] = await copy.append([note('goes on')])
-  assert.equal(event?.seq, 5)
-  assert.equal(copy.ownChain().fork, null)
-})
-
-test('CHAIN-13 a sealed own head beyond the end of the own chain holds appends back until the next epoch is open', async () => {
-  const alice = await founded(mesh)
-  const store = new MemoryStore()
-  const bob = await bobWith(alice, 2, store)
-  const backup = store.snapshot()
-  await bob.append([note('lost for ever')])
-  const missing = tipOf(bob, bobKey)
-  const restored = new MemoryStore()
-  restored.restore(backup)
-  await restored.reopen()
-  const copy = await openLog(mesh, mesh.bob, { store: restored })
-  await copy.recordHeads([missing])
-  let done = false
-  const waiting = copy.append([note('waits')]).then((events) => {
-    done = true
-    return events
-  })
-  for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve))
-  assert.equal(done, false)
-  const head = await copy.openEpoch({ fork: null, missing, branches: [], instance: INSTANCE })
-  assert.equal(head.epoch, 2)
-  const [event] = await waiting
-  assert.deepEqual([event?.epoch, event?.seq], [2, 2])
-  assert.equal(copy.chains.get(bobKey)?.closed, true)
-  assert.equal(copy.ownChain().epoch, 2)
-  assert.deepEqual(await texts(copy), ['bob 0', 'bob 1', 'waits'])
-})
-
-test('CHAIN-13 a restored backup that went on alone: both branches are kept and counted after adoption, and nothing is un-said', async () => {
-  const alice = await founded(mesh)
-  const store = new MemoryStore()
-  const bob = await bobWith(alice, 2, store)
-  const backup = store.snapshot()
-  await bob.append([note('first life')])
-  await pull(bob, alice)
-  const restored = new MemoryStore()
-  restored.restore(backup)
-  await restored.reopen()
-  const copy = await openLog(mesh, mesh.bob, { store: restored })
-  await copy.append([note('second life')])
-  await copy.append([note('second life goes on')])
-  copy.setWriteMode('held')
-  await pull(alice, copy)
-  const proof = copy.ownChain().fork as ForkProof
-  assert.notEqual(proof, null, 'the contradiction is found on contact')
-  copy.setWriteMode('open')
-  const waiting = copy.append([note('third life')])
-  await copy.openEpoch({ fork: proof, missing: null, branches: [tipOf(bob, bobKey)], instance: INSTANCE })
-  assert.deepEqual((await waiting).map(({ epoch, seq }) => [epoch, seq]), [[2, 2]])
-  await pull(alice, copy)
-  await pull(copy, alice)
-  await pull(alice, copy)
-  const expected = ['bob 0', 'bob 1', 'first life', 'second life', 'second life goes on', 'third life']
-  for (const log of [alice, copy]) {
-    assert.deepEqual((await texts(log)).sort(), expected)
-    assert.equal((await verify(log, mesh.bob)).fault, null)
-    assert.equal(log.chains.get(bobKey)?.tips.length, 2)
-  }
-  assert.equal(await stateHash(alice), await stateHash(copy))
-})
-
-test('CHAIN-13 the next epoch is opened once, behind the epoch that the evidence is of', async () => {
-  const alice = await founded(mesh)
-  const bob = await bobWith(alice, 1)
-  const missing = build(mesh, mesh.bob, [note('of epoch 2')], { epoch: 2, after: { ...tipOf(bob, bobKey), epoch: 2 } }).head
-  await bob.recordHeads([missing])
-  await assert.rejects(bob.openEpoch({ fork: null, missing: tipOf(bob, bobKey), branches: [], instance: INSTANCE }), hasCode('EVENT_INVALID'))
-  const head = await bob.openEpoch({ fork: null, missing, branches: [], instance: INSTANCE })
-  assert.equal(head.epoch, 3, 'epoch 2 was begun elsewhere: to begin it again would contradict it')
-  await assert.rejects(bob.openEpoch({ fork: null, missing, branches: [], instance: INSTANCE }), hasCode('EVENT_INVALID'))
-  await assert.rejects(bob.openEpoch({ fork: null, missing: tipOf(alice, alice.ownChain().key), branches: [], instance: INSTANCE }), hasCode('EVENT_INVALID'))
-  const [event] = await bob.append([note('goes on')])
-  assert.equal(event?.epoch, 3)
-  await until('the epoch is authorised', () => bob.view.opened.has(head.key))
-})
-
-test('CHAIN-13 an epoch that no authorised record opens is stored without effect', async () => {
-  const alice = await founded(mesh)
-  const wild = build(mesh, mesh.bob, [note('wild')], { epoch: 2 })
-  assert.deepEqual(kinds(await alice.ingest(wild.frame, 'sync')), ['stored'])
-  const { events } = await queryPage(alice, { type: 'app-note' }, 10)
-  assert.deepEqual(events.map(({ authorised }) => authorised), [false])
 })

@@ -1,6 +1,7 @@
 // A small mesh for tests of the log: Alice founds it, Bob and Carol are admitted with real certificates. Logs run on virtual time and seeded
 // randomness; frames pass between them by hand, so that a test decides what arrives where and when.
 
+import { prng } from '../../simulations/prng.ts'
 import type { Clock, Random } from '../../src/base/clock.ts'
 import { silentLogger } from '../../src/base/logger.ts'
 import { type Certificate, defaultRights, issueCertificate, type Role } from '../../src/identity/certificate.ts'
@@ -11,12 +12,12 @@ import { frameAppend } from '../../src/log/append-codec.ts'
 import type { IngestOutcome } from '../../src/log/chain-state.ts'
 import { type Cut, encodeControl } from '../../src/log/control-records.ts'
 import { EventLog } from '../../src/log/event-log.ts'
+import { queryPage } from '../../src/log/event-query.ts'
 import type { EventStore } from '../../src/log/event-store.ts'
 import type { Stamp } from '../../src/log/hybrid-clock.ts'
 import type { ChainKey, Head, PublicKeyHex } from '../../src/log/statement.ts'
 import { type AuthorReport, verifyLog } from '../../src/log/verify-log.ts'
 import { MemoryStore } from '../../src/store/memory-store.ts'
-import { prng } from '../../simulations/prng.ts'
 
 export class VirtualClock implements Clock {
   ms: number
@@ -63,7 +64,12 @@ export interface OpenOptions {
 
 /** A log that appends at once unless it is `held`. Without a store: a new one in memory. */
 export async function openLog(mesh: Mesh, key: SigningKey, options: OpenOptions = {}): Promise<EventLog> {
-  const { store = new MemoryStore(), clock = new VirtualClock(), random = prng(key.publicKey[0] ?? 0, 'log'), held = false } = options
+  const {
+    store = new MemoryStore(),
+    clock = new VirtualClock(),
+    random = prng(key.publicKey[0] ?? 0, 'log'),
+    held = false
+  } = options
   const pause = options.pause ?? (() => new Promise<void>((resolve) => setImmediate(resolve)))
   const log = await EventLog.open({ store, preimage: mesh.preimage, key, clock, random, logger: silentLogger, pause })
   if (!held) log.setWriteMode('open')
@@ -93,16 +99,33 @@ export function certificateFor(mesh: Mesh, issuer: SigningKey, subject: SigningK
   return issueCertificate(issuer, { mesh: mesh.id, subject: subject.publicKey, rank, role, rights, expiryMs: 0 })
 }
 
-export async function admit(log: EventLog, mesh: Mesh, issuer: SigningKey, subject: SigningKey, grant: Grant = {}): Promise<void> {
-  await log.appendRecord({ type: 'member-admitted', certificate: certificateFor(mesh, issuer, subject, grant), invite: null })
+export async function admit(
+  log: EventLog,
+  mesh: Mesh,
+  issuer: SigningKey,
+  subject: SigningKey,
+  grant: Grant = {}
+): Promise<void> {
+  await log.appendRecord({
+    type: 'member-admitted',
+    certificate: certificateFor(mesh, issuer, subject, grant),
+    invite: null
+  })
 }
 
 /** Removes a member where its chains end in this log, or at the given heads, or at exactly these cuts. */
-export async function remove(log: EventLog, subject: PublicKeyHex, cutAt: ReadonlyMap<ChainKey, Head | null> = new Map(), exactly?: readonly Cut[]): Promise<void> {
-  const cuts = exactly ?? [...log.chains.values()].flatMap(({ key, author, chain, epoch, tips }) => {
-    const tip = cutAt.has(key) ? (cutAt.get(key) ?? null) : (tips[0] ?? null)
-    return author === subject && tip !== null ? [{ chain, epoch, seq: tip.lastSeq, id: tip.lastId }] : []
-  })
+export async function remove(
+  log: EventLog,
+  subject: PublicKeyHex,
+  cutAt: ReadonlyMap<ChainKey, Head | null> = new Map(),
+  exactly?: readonly Cut[]
+): Promise<void> {
+  const cuts =
+    exactly ??
+    [...log.chains.values()].flatMap(({ key, author, chain, epoch, tips }) => {
+      const tip = cutAt.has(key) ? (cutAt.get(key) ?? null) : (tips[0] ?? null)
+      return author === subject && tip !== null ? [{ chain, epoch, seq: tip.lastSeq, id: tip.lastId }] : []
+    })
   await log.appendRecord({ type: 'member-removed', subject, cuts })
 }
 
@@ -118,7 +141,8 @@ export async function founded(mesh: Mesh, options: OpenOptions = {}): Promise<Ev
 /** Every stored append of one chain key, a frame each, branches included. */
 export async function framesOf(log: EventLog, key: ChainKey): Promise<Buffer[]> {
   const frames: Buffer[] = []
-  for await (const { head, blocks } of log.reader.all(null)) if (head.key === key) frames.push(frameAppend(blocks.header, blocks.body))
+  for await (const { head, blocks } of log.reader.all(null))
+    if (head.key === key) frames.push(frameAppend(blocks.header, blocks.body))
   return frames
 }
 
@@ -140,18 +164,37 @@ export interface Place {
 }
 
 /** An append as a member's own program would seal it, whatever its log says. */
-export function build(mesh: Mesh, key: SigningKey, drafts: readonly EventDraft[], { chain = 0, epoch = 1, after = null, stamp, stamps, salt = 0 }: Place = {}): Built {
+export function build(
+  mesh: Mesh,
+  key: SigningKey,
+  drafts: readonly EventDraft[],
+  { chain = 0, epoch = 1, after = null, stamp, stamps, salt = 0 }: Place = {}
+): Built {
   const prev = after?.link ?? new Uint8Array(32)
   const firstSeq = after === null || after.epoch !== epoch ? 1 : after.lastSeq + 1
   let counter = 0
-  const next = (): Stamp => (stamp === undefined ? { ms: 1_700_000_000_000, counter: counter++ } : { ms: stamp.ms, counter: stamp.counter + counter++ })
+  const next = (): Stamp =>
+    stamp === undefined
+      ? { ms: 1_700_000_000_000, counter: counter++ }
+      : { ms: stamp.ms, counter: stamp.counter + counter++ }
   const place = { author: key.publicKey, chain, epoch, firstSeq, prev }
-  const { head, blocks } = buildAppend(mesh.id, key, place, drafts.map(prepareEvent), stamps ?? next, prng(salt, `${firstSeq}`))
+  const { head, blocks } = buildAppend(
+    mesh.id,
+    key,
+    place,
+    drafts.map(prepareEvent),
+    stamps ?? next,
+    prng(salt, `${firstSeq}`)
+  )
   return { head, frame: frameAppend(blocks.header, blocks.body) }
 }
 
 /** Offers everything that one log serves to another until nothing new comes: what sync does, without a network. */
-export async function pull(from: EventLog, to: EventLog, authors: readonly PublicKeyHex[] | null = null): Promise<void> {
+export async function pull(
+  from: EventLog,
+  to: EventLog,
+  authors: readonly PublicKeyHex[] | null = null
+): Promise<void> {
   for (let round = 0; round < 8; round++) {
     let news = 0
     for (const state of [...from.chains.values()]) {
@@ -202,4 +245,24 @@ export function tipOf(log: EventLog, key: ChainKey): Head {
   const tip = log.chains.get(key)?.tips[0]
   if (tip === undefined) throw new Error(`no tip of ${key}`)
   return tip
+}
+
+/** Bob's log with the mesh and `notes` own events, an append each. */
+export async function bobWith(
+  mesh: Mesh,
+  alice: EventLog,
+  notes: number,
+  store = new MemoryStore()
+): Promise<EventLog> {
+  const bob = await openLog(mesh, mesh.bob, { store })
+  await pull(alice, bob)
+  await bob.append([OPENED])
+  for (let index = 0; index < notes; index++) await bob.append([note(`bob ${index}`)])
+  return bob
+}
+
+/** Texts of the notes that count, in display order. */
+export async function noteTexts(log: EventLog): Promise<string[]> {
+  const { events } = await queryPage(log, { type: 'app-note' }, 1000)
+  return events.map(({ payload }) => (JSON.parse(Buffer.from(payload ?? []).toString()) as { text: string }).text)
 }

@@ -4,16 +4,32 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { LIMITS } from '../../src/base/limits.ts'
 import { isMeshError } from '../../src/base/mesh-error.ts'
+import { RIGHTS } from '../../src/identity/certificate.ts'
 import type { EventDraft } from '../../src/log/append-builder.ts'
-import type { EventLog } from '../../src/log/event-log.ts'
-import type { EventStore } from '../../src/log/event-store.ts'
-import { queryPage } from '../../src/log/event-query.ts'
 import { encodeControl } from '../../src/log/control-records.ts'
-import { HybridClock } from '../../src/log/hybrid-clock.ts'
+import type { EventLog } from '../../src/log/event-log.ts'
+import { queryPage } from '../../src/log/event-query.ts'
+import type { EventStore } from '../../src/log/event-store.ts'
 import { loggedEvents } from '../../src/log/logged-event.ts'
 import { chainKeyOf } from '../../src/log/statement.ts'
 import { MemoryStore } from '../../src/store/memory-store.ts'
-import { admit, build, certificateFor, founded, founding, kinds, note, openLog, OPENED, pull, testMesh, tipOf, until, verify, VirtualClock } from './log-kit.ts'
+import {
+  admit,
+  build,
+  certificateFor,
+  founded,
+  founding,
+  kinds,
+  note,
+  OPENED,
+  openLog,
+  pull,
+  testMesh,
+  tipOf,
+  until,
+  VirtualClock,
+  verify
+} from './log-kit.ts'
 
 const mesh = testMesh()
 const aliceKey = chainKeyOf(mesh.alice.publicKey, 0, 1)
@@ -40,12 +56,16 @@ class GatedStore extends MemoryStore {
   }
 }
 
-const big = (bytes: number): EventDraft => ({ type: 'app-big', payload: Buffer.from(JSON.stringify({ text: 'x'.repeat(bytes - 11) })) })
+const big = (bytes: number): EventDraft => ({
+  type: 'app-big',
+  payload: Buffer.from(JSON.stringify({ text: 'x'.repeat(bytes - 11) }))
+})
 
 async function ids(log: EventLog): Promise<Map<string, string>> {
   const found = new Map<string, string>()
   for await (const { head, blocks } of log.reader.all(mesh.alice.publicKey)) {
-    for (const event of loggedEvents(log.mesh, log.view, head, blocks)) found.set(`${event.epoch}/${event.seq}`, Buffer.from(event.id).toString('hex'))
+    for (const event of loggedEvents(log.mesh, log.view, head, blocks))
+      found.set(`${event.epoch}/${event.seq}`, Buffer.from(event.id).toString('hex'))
   }
   return found
 }
@@ -64,7 +84,8 @@ test('CHAIN-10 what waits while the disk is busy becomes one commit, and every r
   assert.equal(store.writes - before, 1, 'one fsync for all that waited')
   const stored = await ids(log)
   assert.equal(new Set(receipts.map(({ seq }) => seq)).size, 401)
-  for (const { id, epoch, seq } of receipts) assert.equal(stored.get(`${epoch}/${seq}`), Buffer.from(id).toString('hex'))
+  for (const { id, epoch, seq } of receipts)
+    assert.equal(stored.get(`${epoch}/${seq}`), Buffer.from(id).toString('hex'))
   for (const pair of await Promise.all(others)) assert.equal((pair[1]?.seq ?? 0) - (pair[0]?.seq ?? 0), 1)
   assert.equal((await verify(log, mesh.alice)).fault, null)
 })
@@ -97,7 +118,10 @@ test('a batch over 1024 events or 192 KiB is refused whole, one at the limit is 
   const tiny: EventDraft = { type: 'app-a', payload: Buffer.from('{}') }
   await assert.rejects(log.append(Array.from({ length: 1025 }, () => tiny)), hasCode('EVENT_BATCH_TOO_LARGE'))
   assert.equal((await log.append(Array.from({ length: 800 }, () => tiny))).length, 800)
-  await assert.rejects(log.append([big(65_000), big(65_000), big(65_000), big(65_000)]), hasCode('EVENT_BATCH_TOO_LARGE'))
+  await assert.rejects(
+    log.append([big(65_000), big(65_000), big(65_000), big(65_000)]),
+    hasCode('EVENT_BATCH_TOO_LARGE')
+  )
   await assert.rejects(log.append([big(65_600)]), hasCode('EVENT_TOO_LARGE'))
   await assert.rejects(log.append([]), hasCode('EVENT_INVALID'))
   assert.equal((await log.append([big(65_000), big(65_000)])).length, 2)
@@ -138,7 +162,9 @@ test('a caller that waits for room is refused when the node stops, not forgotten
 
 test('more than the callers that may wait are refused with LOG_QUEUE_FULL', async () => {
   const log = await openLog(mesh, mesh.alice, { held: true, store: await foundedStore() })
-  const callers = Array.from({ length: LIMITS.appendQueueEventsMax + 65_536 }, () => log.append([note('w')]).catch((error: unknown) => error))
+  const callers = Array.from({ length: LIMITS.appendQueueEventsMax + 65_536 }, () =>
+    log.append([note('w')]).catch((error: unknown) => error)
+  )
   await assert.rejects(log.append([note('one too many')]), hasCode('LOG_QUEUE_FULL'))
   await log.close()
   for (const error of await Promise.all(callers)) assert.ok(hasCode('NODE_STOPPING')(error))
@@ -173,7 +199,10 @@ test('MEMBER-4 an observer appends its presence and nothing else, and what it se
   const forced = build(mesh, mesh.dave, [note('forced')], { after: null, chain: 1 })
   assert.deepEqual(kinds(await alice.ingest(forced.frame, 'sync')), ['stored'])
   const page = await queryPage(alice, { type: 'app-note' }, 10)
-  assert.deepEqual(page.events.map(({ authorised }) => authorised), [false])
+  assert.deepEqual(
+    page.events.map(({ authorised }) => authorised),
+    [false]
+  )
 })
 
 function witnessOf(log: EventLog): Buffer {
@@ -187,16 +216,41 @@ test('MEMBER-4 only admins admit and remove; strangers append nothing; unknown t
   await pull(alice, bob)
   await bob.append([OPENED])
   const certificate = certificateFor(mesh, mesh.bob, mesh.dave)
-  await assert.rejects(bob.appendRecord({ type: 'member-admitted', certificate, invite: null }), hasCode('EVENT_FORBIDDEN'))
-  await assert.rejects(bob.appendRecord({ type: 'member-removed', subject: mesh.carol.publicKeyHex, cuts: [] }), hasCode('EVENT_FORBIDDEN'))
+  await assert.rejects(
+    bob.appendRecord({ type: 'member-admitted', certificate, invite: null }),
+    hasCode('EVENT_FORBIDDEN')
+  )
+  await assert.rejects(
+    bob.appendRecord({ type: 'member-removed', subject: mesh.carol.publicKeyHex, cuts: [] }),
+    hasCode('EVENT_FORBIDDEN')
+  )
   for (const type of ['task-created', 'app', 'app-', 'App-note', 'app_note', 'x'.repeat(65)]) {
     await assert.rejects(alice.append([{ type, payload: Buffer.from('{}') }]), hasCode('EVENT_TYPE_INVALID'))
   }
   for (const payload of ['[]', '{"a":1,"a":2}', 'no', '']) {
     await assert.rejects(alice.append([{ type: 'app-note', payload: Buffer.from(payload) }]), hasCode('EVENT_INVALID'))
   }
-  await assert.rejects(alice.append([{ type: 'member-removed', payload: Buffer.from('{"subject":"who"}') }]), hasCode('EVENT_INVALID'))
+  await assert.rejects(
+    alice.append([{ type: 'member-removed', payload: Buffer.from('{"subject":"who"}') }]),
+    hasCode('EVENT_INVALID')
+  )
   assert.equal(bob.ownChain().tips[0]?.lastSeq, 1)
+})
+
+test('MEMBER-4 an admin without a right cannot use it', async () => {
+  const alice = await founded(mesh)
+  await admit(alice, mesh, mesh.alice, mesh.dave, { role: 'admin', rights: RIGHTS.admit })
+  const dave = await openLog(mesh, mesh.dave)
+  await pull(alice, dave)
+  await dave.append([OPENED])
+  const removal = { type: 'member-removed', subject: mesh.bob.publicKeyHex, cuts: [] } as const
+  await assert.rejects(dave.appendRecord(removal), hasCode('EVENT_FORBIDDEN'))
+  const forced = build(mesh, mesh.dave, [{ type: 'member-removed', payload: encodeControl(removal) }], {
+    after: tipOf(dave, dave.ownChain().key)
+  })
+  await pull(dave, alice)
+  assert.deepEqual(kinds(await alice.ingest(forced.frame, 'sync')), ['stored'])
+  assert.equal(alice.view.members.get(mesh.bob.publicKeyHex)?.removal, null)
 })
 
 test('one caller’s refused batch does not touch the others that wait with it', async () => {
@@ -208,7 +262,10 @@ test('one caller’s refused batch does not touch the others that wait with it',
     bob.appendRecord({ type: 'member-removed', subject: mesh.carol.publicKeyHex, cuts: [] }),
     bob.append([note('fine')])
   ])
-  assert.deepEqual(results.map(({ status }) => status), ['fulfilled', 'rejected', 'fulfilled'])
+  assert.deepEqual(
+    results.map(({ status }) => status),
+    ['fulfilled', 'rejected', 'fulfilled']
+  )
   assert.equal(bob.ownChain().tips[0]?.lastSeq, 2)
 })
 
@@ -224,7 +281,8 @@ for (const applied of [false, true]) {
     const acknowledged = await log.append([note('safe')])
     store.failNextWrites({ code: 'STORE_FULL', applied })
     const failed = Array.from({ length: 5 }, () => log.append([note('refused')]))
-    for (const result of await Promise.allSettled(failed)) assert.ok(result.status === 'rejected' && hasCode('STORE_FULL')(result.reason))
+    for (const result of await Promise.allSettled(failed))
+      assert.ok(result.status === 'rejected' && hasCode('STORE_FULL')(result.reason))
     await until('the store is open again', () => log.failure === null)
     const tip = (acknowledged[0]?.seq ?? 0) + (applied ? 5 : 0)
     assert.equal(log.chains.get(aliceKey)?.tips[0]?.lastSeq, tip, 'chains show what is on the disk')
@@ -232,7 +290,8 @@ for (const applied of [false, true]) {
     const [next] = await log.append([note('goes on')])
     assert.equal(next?.seq, tip + 1)
     const stored = await ids(log)
-    for (const { id, seq } of [...acknowledged, next as NonNullable<typeof next>]) assert.equal(stored.get(`1/${seq}`), Buffer.from(id).toString('hex'))
+    for (const { id, seq } of [...acknowledged, next as NonNullable<typeof next>])
+      assert.equal(stored.get(`1/${seq}`), Buffer.from(id).toString('hex'))
     assert.equal((await verify(log, mesh.alice)).fault, null)
     await log.close()
     await store.reopen()
@@ -280,91 +339,12 @@ test('a listener that throws fails nobody’s append', async () => {
   assert.equal(log.failure, null)
 })
 
-test('CHAIN-14 own stamps only grow while the clock stands still, goes back a little or overflows its counter', async () => {
-  const clock = new VirtualClock()
-  const hybrid = new HybridClock(clock)
-  let last = hybrid.stamp()
-  for (let index = 0; index < 70_000; index++) {
-    if (index === 1000) clock.ms -= 30_000
-    const stamp = hybrid.stamp()
-    assert.ok(stamp.ms > last.ms || (stamp.ms === last.ms && stamp.counter === last.counter + 1))
-    last = stamp
-  }
-  assert.deepEqual(last, { ms: 1_700_000_000_001, counter: 70_000 - 65_536 }, 'the counter carries into the milliseconds')
-  assert.equal(hybrid.stepBack(), null)
-})
-
-test('CHAIN-14 a clock that was set back by more than a minute appends clock-stepped and goes on at the machine’s time, once', async () => {
-  const store = new MemoryStore()
-  const clock = new VirtualClock()
-  const log = await founded(mesh, { store, clock })
-  const stepMs = 3_600_000
-  clock.ms -= stepMs
-  await log.append([note('after the step')])
-  await log.append([note('and on')])
-  const all = async (from: EventLog) => (await queryPage(from, { author: mesh.alice.publicKeyHex }, 100)).events.filter(({ type }) => type === 'clock-stepped' || type === 'app-note')
-  const events = await all(log)
-  assert.deepEqual(events.map(({ type }) => type), ['clock-stepped', 'app-note', 'app-note'])
-  assert.ok(events.every(({ stamp }) => stamp.ms === clock.ms))
-  const body = JSON.parse(Buffer.from(events[0]?.payload ?? []).toString()) as { from: string; to: string }
-  assert.equal(body.to, `${clock.ms}.0`)
-  assert.ok(body.from.startsWith(`${clock.ms + stepMs}.`))
-  await log.close()
-  await store.reopen()
-  const again = await openLog(mesh, mesh.alice, { store, clock })
-  await again.append([note('after the restart')])
-  assert.equal((await all(again)).filter(({ type }) => type === 'clock-stepped').length, 1, 'the step is not repeated at the next start')
-  assert.equal((await verify(again, mesh.alice)).fault, null)
-})
-
-test('CHAIN-14 an event far in the future is stored and flagged, and drags no other clock along; one a little ahead is followed', async () => {
-  const clock = new VirtualClock()
-  const alice = await founded(mesh, { clock })
-  const root = build(mesh, mesh.bob, [OPENED], { stamp: { ms: clock.ms + 86_400_000, counter: 0 } })
-  assert.deepEqual(kinds(await alice.ingest(root.frame, 'sync')), ['stored'])
-  assert.equal(alice.farFuture.get(mesh.bob.publicKeyHex), 86_400_000)
-  const stampOf = async (text: string) => {
-    await alice.append([note(text)])
-    return (await queryPage(alice, { type: 'app-note', author: mesh.alice.publicKeyHex, newestFirst: true }, 1)).events[0]?.stamp
-  }
-  assert.equal((await stampOf('now'))?.ms, clock.ms)
-  const ahead = build(mesh, mesh.carol, [OPENED], { stamp: { ms: clock.ms + 30_000, counter: 7 } })
-  await alice.ingest(ahead.frame, 'sync')
-  assert.deepEqual(await stampOf('causal'), { ms: clock.ms + 30_000, counter: 8 })
-  const sane = build(mesh, mesh.bob, [note('sane')], { after: root.head, stamp: { ms: clock.ms, counter: 0 } })
-  await alice.ingest(sane.frame, 'sync')
-  assert.equal(alice.farFuture.has(mesh.bob.publicKeyHex), false, 'the flag is momentary')
-  clock.ms += 200_000
-  assert.equal((await stampOf('later'))?.ms, clock.ms)
-})
-
-test('CHAIN-14 what was refused moves no clock', async () => {
-  const clock = new VirtualClock()
-  const alice = await founded(mesh, { clock })
-  await alice.ingest(build(mesh, mesh.dave, [OPENED], { stamp: { ms: clock.ms + 50_000, counter: 0 } }).frame, 'sync')
-  await alice.append([note('now')])
-  const { events } = await queryPage(alice, { type: 'app-note' }, 1)
-  assert.equal(events[0]?.stamp.ms, clock.ms)
-})
-
-test('CHAIN-14 own events that come back from others set the own clock', async () => {
-  const clock = new VirtualClock()
-  const alice = await founded(mesh, { clock })
-  const own = build(mesh, mesh.bob, [OPENED], { stamp: { ms: clock.ms + 40_000, counter: 3 } })
-  const bob = await openLog(mesh, mesh.bob, { clock, held: true })
-  await pull(alice, bob)
-  await bob.ingest(own.frame, 'sync')
-  clock.ms -= 30_000
-  bob.setWriteMode('open')
-  await bob.append([note('next')])
-  const { events } = await queryPage(bob, { author: mesh.bob.publicKeyHex }, 10)
-  const stamps = events.map(({ type, stamp }) => `${type} ${stamp.ms - clock.ms}`)
-  assert.deepEqual(stamps, ['clock-stepped 0', 'app-note 0', 'chain-opened 70000'])
-})
-
 test('the founder’s chain begins with its mesh', async () => {
   const log = await openLog(mesh, mesh.alice)
   const receipts = await log.append(founding(mesh))
-  assert.deepEqual(receipts.map(({ seq }) => seq), [1, 2])
+  assert.deepEqual(
+    receipts.map(({ seq }) => seq),
+    [1, 2]
+  )
   assert.equal(log.view.founder, mesh.alice.publicKeyHex)
 })

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { prng } from '../../simulations/prng.ts'
 import { toHex } from '../../src/base/bytes.ts'
 import { isMeshError } from '../../src/base/mesh-error.ts'
 import { type Arrival, arrivals, cursorOfNow } from '../../src/log/arrivals.ts'
@@ -10,8 +11,20 @@ import { type EventPosition, type EventQuery, queryEvents, queryPage } from '../
 import { compareEvents, type LoggedEvent, loggedEvents } from '../../src/log/logged-event.ts'
 import { verifyLog } from '../../src/log/verify-log.ts'
 import { MemoryStore } from '../../src/store/memory-store.ts'
-import { prng } from '../../simulations/prng.ts'
-import { type Built, build, founded, note, openLog, OPENED, pull, remove, testMesh, tipOf, until, VirtualClock } from './log-kit.ts'
+import {
+  type Built,
+  build,
+  founded,
+  note,
+  OPENED,
+  openLog,
+  pull,
+  remove,
+  testMesh,
+  tipOf,
+  until,
+  VirtualClock
+} from './log-kit.ts'
 
 const mesh = testMesh()
 const hasCode = (code: string) => (error: unknown) => isMeshError(error) && error.code === code
@@ -20,7 +33,8 @@ const placeOf = ({ author, chain, epoch, seq }: LoggedEvent): string => `${autho
 /** All events that count, straight from the appends, in display order. */
 async function expected(log: EventLog, query: EventQuery): Promise<string[]> {
   const events: LoggedEvent[] = []
-  for await (const { head, blocks } of log.reader.all(null)) events.push(...loggedEvents(log.mesh, log.view, head, blocks))
+  for await (const { head, blocks } of log.reader.all(null))
+    events.push(...loggedEvents(log.mesh, log.view, head, blocks))
   const scope = query.scope === undefined ? null : toHex(query.scope)
   const { author, type, fromMs = 0, toMs = Number.POSITIVE_INFINITY } = query
   const matching = events.filter(
@@ -45,7 +59,9 @@ async function wandering(seed: number): Promise<{ log: EventLog; startMs: number
   for (let round = 0; round < 40; round++) {
     clock.ms += random.below(300)
     const scope = Buffer.alloc(16, 1 + random.below(3))
-    const drafts = Array.from({ length: 1 + random.below(6) }, (_, index) => (random.chance(0.3) ? { ...note(`${index}`, scope), type: 'app-other' } : note(`${index}`, scope)))
+    const drafts = Array.from({ length: 1 + random.below(6) }, (_, index) =>
+      random.chance(0.3) ? { ...note(`${index}`, scope), type: 'app-other' } : note(`${index}`, scope)
+    )
     if (random.chance(0.3)) {
       await log.append(drafts)
       continue
@@ -53,14 +69,22 @@ async function wandering(seed: number): Promise<{ log: EventLog; startMs: number
     const who = random.pick(['bob', 'carol'] as const)
     let ms = clock.ms - random.below(2000)
     const before = chains[who]
-    const built: Built = buildWandering(mesh[who], drafts, before, () => ({ ms: (ms += random.below(400) - 150), counter: random.below(3) }))
+    const built: Built = buildWandering(mesh[who], drafts, before, () => {
+      ms += random.below(400) - 150
+      return { ms, counter: random.below(3) }
+    })
     await log.ingest(built.frame, 'sync')
     chains[who] = built
   }
   return { log, startMs }
 }
 
-function buildWandering(key: (typeof mesh)['bob'], drafts: Parameters<typeof build>[2], before: Built | null, stamp: () => { ms: number; counter: number }): Built {
+function buildWandering(
+  key: (typeof mesh)['bob'],
+  drafts: Parameters<typeof build>[2],
+  before: Built | null,
+  stamp: () => { ms: number; counter: number }
+): Built {
   return build(mesh, key, drafts, { after: before?.head ?? null, stamps: stamp })
 }
 
@@ -83,7 +107,8 @@ test('queries give every matching event once, in order, whatever the clocks did'
         const found: string[] = []
         for await (const event of queryEvents(log, query)) found.push(placeOf(event))
         assert.deepEqual(found, await expected(log, query), JSON.stringify(query))
-        for (const limit of [1, 7]) assert.deepEqual(await allPages(log, query, limit), found, `${JSON.stringify(query)} by ${limit}`)
+        for (const limit of [1, 7])
+          assert.deepEqual(await allPages(log, query, limit), found, `${JSON.stringify(query)} by ${limit}`)
       }
     }
   }
@@ -93,7 +118,11 @@ async function allPages(log: EventLog, query: EventQuery, limit: number): Promis
   const found: string[] = []
   let after: EventPosition | null = null
   do {
-    const page: { events: LoggedEvent[]; next: EventPosition | null } = await queryPage(log, after === null ? query : { ...query, after }, limit)
+    const page: { events: LoggedEvent[]; next: EventPosition | null } = await queryPage(
+      log,
+      after === null ? query : { ...query, after },
+      limit
+    )
     assert.ok(page.events.length <= limit)
     found.push(...page.events.map(placeOf))
     after = page.next
@@ -115,7 +144,11 @@ test('pages go on without a gap or a duplicate while events are appended', async
       after = found.length > 2 * before.length ? null : page.next
     } while (after !== null)
     assert.equal(new Set(found).size, found.length, 'no duplicate')
-    assert.deepEqual(found.filter((place) => before.includes(place)), before, 'no gap')
+    assert.deepEqual(
+      found.filter((place) => before.includes(place)),
+      before,
+      'no gap'
+    )
   }
 })
 
@@ -162,7 +195,10 @@ test('RPC-4 arrivals resume from every cursor without a gap or a duplicate, also
   const again = await openLog(mesh, mesh.alice, { store })
   for (const [index, { cursor }] of all.entries()) {
     const rest = await take(again, cursor, total - index - 1)
-    assert.deepEqual(rest.map(({ event }) => toHex(event.id)), all.slice(index + 1).map(({ event }) => toHex(event.id)))
+    assert.deepEqual(
+      rest.map(({ event }) => toHex(event.id)),
+      all.slice(index + 1).map(({ event }) => toHex(event.id))
+    )
   }
 })
 
@@ -171,13 +207,17 @@ test('RPC-4 arrivals go on live in the order of the commits, from now on when as
   const abort = new AbortController()
   const heard: string[] = []
   const listening = (async () => {
-    for await (const { event } of arrivals(log, await cursorOfNow(log), abort.signal)) heard.push(JSON.parse(Buffer.from(event.payload ?? []).toString()).text as string)
+    for await (const { event } of arrivals(log, await cursorOfNow(log), abort.signal))
+      heard.push(JSON.parse(Buffer.from(event.payload ?? []).toString()).text as string)
   })()
   for (let index = 0; index < 150; index++) await log.append([note(`${index}`)])
   await until('all events', () => heard.length === 150)
   await Promise.all(Array.from({ length: 50 }, (_, index) => log.append([note(`${150 + index}`)])))
   await until('the rest', () => heard.length === 200)
-  assert.deepEqual(heard, Array.from({ length: 200 }, (_, index) => `${index}`))
+  assert.deepEqual(
+    heard,
+    Array.from({ length: 200 }, (_, index) => `${index}`)
+  )
   abort.abort()
   await listening
 })
@@ -221,9 +261,12 @@ test('RPC-4 arrivals leave out what does not count and what is behind a cut; a c
   for (const { frame } of [root, x, y, carols, more]) await log.ingest(frame, 'sync')
   await remove(log, mesh.carol.publicKeyHex, new Map([[carols.head.key, carols.head]]))
   await until('the quarantine', () => tipOf(log, carols.head.key).lastSeq === 1)
-  const types = (await take(log, start, 3)).map(({ event }) => `${event.author === mesh.alice.publicKeyHex ? 'alice' : 'others'} ${event.type}`)
+  const types = (await take(log, start, 3)).map(
+    ({ event }) => `${event.author === mesh.alice.publicKeyHex ? 'alice' : 'others'} ${event.type}`
+  )
   assert.deepEqual(types, ['others chain-opened', 'others chain-opened', 'alice member-removed'])
-  for (const cursor of ['', 'x', '1.2', '99.0.00000001', `${start}0`, '1.0.deadbeef']) await assert.rejects(take(log, cursor, 1), hasCode('EVENT_UNKNOWN'))
+  for (const cursor of ['', 'x', '1.2', '99.0.00000001', `${start}0`, '1.0.deadbeef'])
+    await assert.rejects(take(log, cursor, 1), hasCode('EVENT_UNKNOWN'))
 })
 
 test('CHAIN-11 a hundred thousand events verify in bounded memory', async () => {
@@ -237,7 +280,11 @@ test('CHAIN-11 a hundred thousand events verify in bounded memory', async () => 
   const progress = (): void => {
     highest = Math.max(highest, process.memoryUsage().rss)
   }
-  const [report] = await verifyLog(log.state, log.reader, { author: mesh.alice.publicKeyHex, signal: new AbortController().signal, progress })
+  const [report] = await verifyLog(log.state, log.reader, {
+    author: mesh.alice.publicKeyHex,
+    signal: new AbortController().signal,
+    progress
+  })
   assert.equal(report?.fault, null)
   assert.ok((report?.events ?? 0) >= 100_000)
   assert.ok(highest - before < 150 * 1024 * 1024, `grew by ${Math.round((highest - before) / 1e6)} MB`)
@@ -246,6 +293,10 @@ test('CHAIN-11 a hundred thousand events verify in bounded memory', async () => 
 test('a verification that is aborted ends with the reason of its signal', async () => {
   const log = await founded(mesh)
   const abort = new AbortController()
-  const run = verifyLog(log.state, log.reader, { author: null, signal: abort.signal, progress: () => abort.abort(new Error('enough')) })
+  const run = verifyLog(log.state, log.reader, {
+    author: null,
+    signal: abort.signal,
+    progress: () => abort.abort(new Error('enough'))
+  })
   await assert.rejects(run, /enough/)
 })

@@ -8,8 +8,23 @@ import { keysBehindCut } from '../../src/log/removed-chain.ts'
 import { stateHash } from '../../src/log/state-hash.ts'
 import { chainKeyOf, type ForkProof, type Head, tryForkProof } from '../../src/log/statement.ts'
 import { RANGES, rangeOf } from '../../src/log/store-keys.ts'
-import { MemoryStore } from '../../src/store/memory-store.ts'
-import { admit, build, founded, framesOf, kinds, note, openLog, OPENED, pull, remove, testMesh, tipOf, until, verify } from './log-kit.ts'
+import { MemoryStore, type MemoryStoreImage } from '../../src/store/memory-store.ts'
+import {
+  admit,
+  build,
+  founded,
+  framesOf,
+  kinds,
+  note,
+  OPENED,
+  openLog,
+  pull,
+  remove,
+  testMesh,
+  tipOf,
+  until,
+  verify
+} from './log-kit.ts'
 
 const mesh = testMesh()
 const bobKey = chainKeyOf(mesh.bob.publicKey, 0, 1)
@@ -27,7 +42,9 @@ function chainOf(sizes: readonly number[]): { head: Head; frame: Buffer }[] {
 
 async function texts(log: EventLog): Promise<string[]> {
   const { events } = await queryPage(log, { author: bob, type: 'app-note' }, 1000)
-  return events.map(({ payload }) => (JSON.parse(Buffer.from(payload ?? []).toString()) as { text: string }).text).sort()
+  return events
+    .map(({ payload }) => (JSON.parse(Buffer.from(payload ?? []).toString()) as { text: string }).text)
+    .sort()
 }
 
 async function quarantinedCount(log: EventLog): Promise<number> {
@@ -44,7 +61,11 @@ test('MEMBER-3 events behind the cut are quarantined, not served, not found, and
   for (const { frame } of appends) await alice.ingest(frame, 'sync')
   const last = appends.at(-1) as { head: Head; frame: Buffer }
   await remove(alice, bob, new Map([[bobKey, appends[2]?.head ?? null]]))
-  assert.equal(await alice.readRange(bobKey, null, { seq: 5, link: last.head.link }, 1e6), 'unknown', 'not even before it is moved')
+  assert.equal(
+    await alice.readRange(bobKey, null, { seq: 5, link: last.head.link }, 1e6),
+    'unknown',
+    'not even before it is moved'
+  )
   await settled(alice)
   assert.deepEqual(await texts(alice), ['0.0', '1.0', '1.1'])
   assert.equal(await quarantinedCount(alice), 1)
@@ -76,7 +97,11 @@ test('MEMBER-3 a chain key that the removal does not list is cut to nothing', as
   for (const { frame } of chainOf([1, 1])) await alice.ingest(frame, 'sync')
   await alice.ingest(build(mesh, mesh.bob, [OPENED], { chain: 3 }).frame, 'sync')
   const other = chainKeyOf(mesh.bob.publicKey, 3, 1)
-  await alice.appendRecord({ type: 'member-removed', subject: bob, cuts: [{ chain: 0, epoch: 1, seq: 3, id: tipOf(alice, bobKey).lastId }] })
+  await alice.appendRecord({
+    type: 'member-removed',
+    subject: bob,
+    cuts: [{ chain: 0, epoch: 1, seq: 3, id: tipOf(alice, bobKey).lastId }]
+  })
   await settled(alice)
   assert.equal(tipOf(alice, bobKey).lastSeq, 3)
   assert.deepEqual(alice.chains.get(other)?.tips, [])
@@ -104,7 +129,10 @@ test('MEMBER-5 a more senior removal that cuts later brings quarantined events b
   await until('the events', async () => (await texts(alice)).length === 3)
   await pull(alice, dave)
   await until('the events at Dave’s', async () => (await texts(dave)).length === 3)
-  await until('one append in quarantine', async () => (await quarantinedCount(alice)) === 1 && (await quarantinedCount(dave)) === 1)
+  await until(
+    'one append in quarantine',
+    async () => (await quarantinedCount(alice)) === 1 && (await quarantinedCount(dave)) === 1
+  )
   assert.equal(await stateHash(alice), await stateHash(dave))
   assert.equal((await verify(alice, mesh.bob)).fault, null)
 })
@@ -125,7 +153,11 @@ test('MEMBER-5 when the remover’s own removal falls behind a cut, its victim�
   await pull(alice, dave, [mesh.alice.publicKeyHex])
   await until('Bob’s events', async () => (await texts(dave)).length === 2)
   assert.equal(dave.view.members.get(bob)?.removal, null)
-  assert.deepEqual(kinds(await alice.ingest(Buffer.concat(chainOf([1, 1]).map(({ frame }) => frame)), 'sync')), ['stored', 'stored', 'stored'])
+  assert.deepEqual(kinds(await alice.ingest(Buffer.concat(chainOf([1, 1]).map(({ frame }) => frame)), 'sync')), [
+    'stored',
+    'stored',
+    'stored'
+  ])
   await until('Dave’s quarantine', () => keysBehindCut(dave.state).length === 0)
   assert.equal(await stateHash(alice), await stateHash(dave))
 })
@@ -148,7 +180,10 @@ test('MEMBER-5 whoever was admitted by an event behind the cut is a stranger aga
   assert.equal(await alice.readRange(erins.head.key, null, { seq: 2, link: erins.head.link }, 1e6), 'unknown')
   assert.deepEqual(kinds(await alice.ingest(erins.frame, 'sync')), ['stranger'])
   await admit(alice, mesh, mesh.alice, erin)
-  await until('Erin’s events', async () => (await queryPage(alice, { author: erin.publicKeyHex }, 10)).events.length === 2)
+  await until(
+    'Erin’s events',
+    async () => (await queryPage(alice, { author: erin.publicKeyHex }, 10)).events.length === 2
+  )
   const carol = await openLog(mesh, mesh.carol)
   await pull(alice, carol)
   assert.equal(await stateHash(carol), await stateHash(alice))
@@ -156,7 +191,9 @@ test('MEMBER-5 whoever was admitted by an event behind the cut is a stranger aga
 
 test('MEMBER-5 a stranger cannot open a chain with a founder-named record that the recovery key did not sign', async () => {
   const alice = await founded(mesh)
-  const payload = Buffer.from(JSON.stringify({ founder: mesh.dave.publicKeyHex, counter: 1, cuts: [], signature: '00'.repeat(64) }))
+  const payload = Buffer.from(
+    JSON.stringify({ founder: mesh.dave.publicKeyHex, counter: 1, cuts: [], signature: '00'.repeat(64) })
+  )
   const forged = build(mesh, mesh.dave, [OPENED, { type: 'founder-named', payload }])
   assert.deepEqual(kinds(await alice.ingest(forged.frame, 'sync')), ['stranger'])
 })
@@ -173,9 +210,13 @@ test('CHAIN-10 a crash between the steps of a quarantine is made good at the nex
   crashed.restore(before)
   await crashed.reopen()
   const half = await openLog(mesh, mesh.alice, { store: crashed, held: true })
-  const stored = half.ingest(removal, 'sync')
-  await stored
-  crashed.crash()
+  let image: MemoryStoreImage | null = null
+  half.onCommit(() => {
+    image ??= crashed.snapshot()
+  })
+  await half.ingest(removal, 'sync')
+  await half.close()
+  crashed.restore(image as unknown as MemoryStoreImage)
   await crashed.reopen()
   const again = await openLog(mesh, mesh.alice, { store: crashed })
   await settled(again)
@@ -189,7 +230,12 @@ test('MEMBER-5 of a forked chain the branch that the cut names counts and no oth
   const x3 = build(mesh, mesh.bob, [note('x3')], { after: x2.head, salt: 1 })
   const y2 = build(mesh, mesh.bob, [note('y2')], { after: root.head, salt: 2 })
   const hashes = new Set<string>()
-  for (const order of [[root, x2, x3, y2, 'remove'], [root, y2, 'remove', x2, x3], [root, x2, 'remove', y2, x3], ['remove', root, y2, x2]] as const) {
+  for (const order of [
+    [root, x2, x3, y2, 'remove'],
+    [root, y2, 'remove', x2, x3],
+    [root, x2, 'remove', y2, x3],
+    ['remove', root, y2, x2]
+  ] as const) {
     const alice = await founded(mesh)
     const carol = await openLog(mesh, mesh.carol)
     await pull(alice, carol)
@@ -197,7 +243,8 @@ test('MEMBER-5 of a forked chain the branch that the cut names counts and no oth
     await carol.appendRecord({ type: 'branch-witnessed', head: y2.head })
     await pull(carol, alice)
     for (const step of order) {
-      if (step === 'remove') await remove(alice, bob, new Map([[bobKey, x2.head]]), [{ chain: 0, epoch: 1, seq: 2, id: x2.head.lastId }])
+      if (step === 'remove')
+        await remove(alice, bob, new Map([[bobKey, x2.head]]), [{ chain: 0, epoch: 1, seq: 2, id: x2.head.lastId }])
       else await alice.ingest(step.frame, 'sync')
       await settled(alice)
     }

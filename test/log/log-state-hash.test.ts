@@ -11,7 +11,19 @@ import { keysBehindCut } from '../../src/log/removed-chain.ts'
 import { stateHash, stateLines } from '../../src/log/state-hash.ts'
 import { type ForkProof, type Head, tryForkProof } from '../../src/log/statement.ts'
 import { MemoryStore } from '../../src/store/memory-store.ts'
-import { type Built, build, certificateFor, countNews, founding, note, openLog, OPENED, testMesh, until, verify } from './log-kit.ts'
+import {
+  type Built,
+  build,
+  certificateFor,
+  countNews,
+  founding,
+  note,
+  OPENED,
+  openLog,
+  testMesh,
+  until,
+  verify
+} from './log-kit.ts'
 
 const mesh = testMesh()
 const erin = mesh.recovery
@@ -24,14 +36,24 @@ interface Story {
 }
 
 /** A line of appends of one author, each behind the one before. */
-function line(key: typeof mesh.bob, salt: number, after: Head | null, ...appends: readonly (readonly EventDraft[])[]): Built[] {
+function line(
+  key: typeof mesh.bob,
+  salt: number,
+  after: Head | null,
+  ...appends: readonly (readonly EventDraft[])[]
+): Built[] {
   const built: Built[] = []
   for (const drafts of appends) built.push(build(mesh, key, drafts, { after: built.at(-1)?.head ?? after, salt }))
   return built
 }
 
 const last = (built: readonly Built[]): Head => (built.at(-1) as Built).head
-const admitted = (issuer: typeof mesh.bob, subject: typeof mesh.bob, role: 'member' | 'admin', rank: number): EventDraft =>
+const admitted = (
+  issuer: typeof mesh.bob,
+  subject: typeof mesh.bob,
+  role: 'member' | 'admin',
+  rank: number
+): EventDraft =>
   record({ type: 'member-admitted', certificate: certificateFor(mesh, issuer, subject, { role, rank }), invite: null })
 
 /**
@@ -44,16 +66,29 @@ function story(): Story {
   const bobY = line(mesh.bob, 2, last(bobRoot), [note('y1')], [note('y2')])
   const bobProof = tryForkProof((bobX[0] as Built).head, (bobY[0] as Built).head) as ForkProof
   const kept = last(bobX)
-  const opening = record({ type: 'epoch-opened', fork: bobProof, missing: null, kept, branches: [last(bobY)], instance: Buffer.alloc(16) })
+  const opening = record({
+    type: 'epoch-opened',
+    fork: bobProof,
+    missing: null,
+    kept,
+    branches: [last(bobY)],
+    instance: Buffer.alloc(16)
+  })
   const bobNext = build(mesh, mesh.bob, [opening], { epoch: 2, after: kept })
   const bobEpoch2 = [bobNext, build(mesh, mesh.bob, [note('epoch 2')], { epoch: 2, after: bobNext.head })]
   const carolRoot = line(mesh.carol, 0, null, [OPENED])
   const carolX = line(mesh.carol, 1, last(carolRoot), [note('carol x')], [note('carol x2')])
   const carolY = line(mesh.carol, 2, last(carolRoot), [note('carol y')])
   const carolProof = tryForkProof((carolX[0] as Built).head, (carolY[0] as Built).head) as ForkProof
-  const dave = line(mesh.dave, 0, null, [OPENED], [admitted(mesh.dave, erin, 'member', 20)], [record({ type: 'branch-witnessed', head: last(carolX) })], [
-    record({ type: 'member-removed', subject: mesh.carol.publicKeyHex, cuts: [cutAt(last(carolRoot))] })
-  ])
+  const dave = line(
+    mesh.dave,
+    0,
+    null,
+    [OPENED],
+    [admitted(mesh.dave, erin, 'member', 20)],
+    [record({ type: 'branch-witnessed', head: last(carolX) })],
+    [record({ type: 'member-removed', subject: mesh.carol.publicKeyHex, cuts: [cutAt(last(carolRoot))] })]
+  )
   const erins = line(erin, 0, null, [OPENED, note('hello')], [note('more')])
   const daveCut = (dave[2] as Built).head
   const alice = line(
@@ -63,10 +98,30 @@ function story(): Story {
     founding(mesh),
     [admitted(mesh.alice, mesh.bob, 'member', 10), admitted(mesh.alice, mesh.carol, 'member', 10)],
     [admitted(mesh.alice, mesh.dave, 'admin', 1)],
-    [record({ type: 'member-changed', subject: mesh.bob.publicKeyHex, from: { chain: 0, epoch: 1, seq: 3 }, role: 'observer', rights: 0, version: 1 })],
+    [
+      record({
+        type: 'member-changed',
+        subject: mesh.bob.publicKeyHex,
+        from: { chain: 0, epoch: 1, seq: 3 },
+        role: 'observer',
+        rights: 0,
+        version: 1
+      })
+    ],
     [record({ type: 'member-removed', subject: mesh.dave.publicKeyHex, cuts: [cutAt(daveCut)] })]
   )
-  const built = [...alice, ...bobRoot, ...bobX, ...bobY, ...bobEpoch2, ...carolRoot, ...carolX, ...carolY, ...dave, ...erins]
+  const built = [
+    ...alice,
+    ...bobRoot,
+    ...bobX,
+    ...bobY,
+    ...bobEpoch2,
+    ...carolRoot,
+    ...carolX,
+    ...carolY,
+    ...dave,
+    ...erins
+  ]
   return { frames: built.map(({ frame }) => frame), proofs: [bobProof, carolProof] }
 }
 
@@ -118,7 +173,8 @@ test('CHAIN-15 any order of arrival folds to one state hash: forks, epochs, remo
       )
       assert.deepEqual(await lines(log), expected)
       assert.equal(await stateHash(log), hash)
-      for (const key of [mesh.alice, mesh.bob, mesh.carol, mesh.dave, erin]) assert.equal((await verify(log, key)).fault, null)
+      for (const key of [mesh.alice, mesh.bob, mesh.carol, mesh.dave, erin])
+        assert.equal((await verify(log, key)).fault, null)
     }),
     { numRuns: 40, seed: 15 }
   )
