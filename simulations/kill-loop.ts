@@ -1,4 +1,5 @@
-// CHAIN-10: kills a process that appends, again and again, and looks at what is left. `node simulations/kill-loop.ts [--rounds N] [--seed N]`.
+// CHAIN-10: kills a process that appends, again and again, and looks at what is left. `node simulations/kill-loop.ts [--rounds N] [--seed N]
+// [--node]`: with `--node` it is a whole node with callers on its socket, else a process that has the log alone.
 // After every kill the log is opened and checked: hashes, links and seals hold; every acknowledged event is there under its id; no sequence
 // number ever names another event than it did before.
 
@@ -14,6 +15,7 @@ import type { EventLog } from '../src/log/event-log.ts'
 import { loggedEvents } from '../src/log/logged-event.ts'
 import { verifyLog } from '../src/log/verify-log.ts'
 import { KILL_KEYS, openKillLog } from './kill-loop-child.ts'
+import { nodeVictim } from './kill-node.ts'
 import { type Prng, prng } from './prng.ts'
 
 const CHILD = fileURLToPath(new URL('kill-loop-child.ts', import.meta.url))
@@ -24,6 +26,8 @@ const READY_MS_MAX = 20_000
 export interface KillLoopOptions {
   readonly rounds: number
   readonly seed: number
+  /** What is killed; a process with the log alone when left out. */
+  readonly victim?: Victim
   readonly progress?: (round: number) => void
 }
 
@@ -39,13 +43,33 @@ export interface KillLoopSummary {
 /** AUTHOR EPOCH SEQ → id: everything ever acknowledged or found after a kill. */
 type Known = Map<string, string>
 
-interface Round {
+export interface OpenedKillLog {
+  readonly log: EventLog
+  /** Key in hex of the author whose places are called `own`. */
+  readonly own: string
+  readonly close: () => Promise<void>
+}
+
+/** What the loop kills, in a folder of its own. */
+export interface Victim {
+  readonly prepare: (folder: string) => Promise<void>
+  /** One life of the process: until a random moment after it is ready, or, one time in five, after it was started. */
+  readonly killOnce: (folder: string, round: number, random: Prng) => Promise<KillRound>
+  readonly open: (folder: string) => Promise<OpenedKillLog>
+}
+
+export interface KillRound {
   readonly acknowledged: readonly (readonly [place: string, id: string])[]
   readonly ready: boolean
   readonly complaint: string
 }
 
-export async function runKillLoop({ rounds, seed, progress }: KillLoopOptions): Promise<KillLoopSummary> {
+export async function runKillLoop({
+  rounds,
+  seed,
+  victim = logVictim,
+  progress
+}: KillLoopOptions): Promise<KillLoopSummary> {
   const random = prng(seed, 'kill loop')
   const faults: string[] = []
   let [folder, known]: [string | null, Known] = [null, new Map()]
@@ -56,13 +80,14 @@ export async function runKillLoop({ rounds, seed, progress }: KillLoopOptions): 
         if (folder !== null) rmSync(folder, { recursive: true, force: true })
         folder = mkdtempSync(join(tmpdir(), 'pmesh-kill-'))
         known = new Map()
+        await victim.prepare(folder)
       }
-      const round = await killOnce(folder, done, random)
+      const round = await victim.killOnce(folder, done, random)
       acknowledged += round.acknowledged.length
       if (!round.ready) killedWhileOpening++
       if (round.complaint !== '') faults.push(`round ${done}: the process said: ${round.complaint}`)
       const before = known.size
-      faults.push(...(await inspect(folder, round, known)).map((fault) => `round ${done}: ${fault}`))
+      faults.push(...(await inspect(await victim.open(folder), round, known)).map((fault) => `round ${done}: ${fault}`))
       events += known.size - before
       progress?.(done + 1)
     }
@@ -72,8 +97,7 @@ export async function runKillLoop({ rounds, seed, progress }: KillLoopOptions): 
   return { rounds: done, killedWhileOpening, acknowledged, events, faults }
 }
 
-/** One life of the process: until a random moment after it is ready, or, one time in five, after it was started. */
-async function killOnce(folder: string, round: number, random: Prng): Promise<Round> {
+async function killOnce(folder: string, round: number, random: Prng): Promise<KillRound> {
   const callers = random.pick([1, 4, 64])
   const whileOpening = round > 0 && random.chance(0.2)
   const child = spawn(process.execPath, [CHILD, folder, String(callers)], { stdio: ['ignore', 'pipe', 'pipe'] })
@@ -100,9 +124,8 @@ async function killOnce(folder: string, round: number, random: Prng): Promise<Ro
   return { acknowledged, ready: output.includes('ready\n'), complaint }
 }
 
-async function inspect(folder: string, round: Round, known: Known): Promise<string[]> {
+async function inspect({ log, own, close }: OpenedKillLog, round: KillRound, known: Known): Promise<string[]> {
   const faults: string[] = []
-  const { log, close } = await openKillLog(folder)
   try {
     if (log.damaged.length > 0) faults.push(`damaged: ${log.damaged.join(', ')}`)
     for (const { author, fault, sealsValid } of await verifyLog(log.state, log.reader, {
@@ -113,7 +136,7 @@ async function inspect(folder: string, round: Round, known: Known): Promise<stri
       if (fault !== null && fault.code !== 'LOG_UNKNOWN') faults.push(`${author}: ${fault.code} ${fault.message}`)
       if (!sealsValid) faults.push(`${author}: a seal does not hold`)
     }
-    const stored = await storedIds(log)
+    const stored = await storedIds(log, own)
     for (const [place, id] of [...known, ...round.acknowledged]) {
       const found = stored.get(place)
       if (found === undefined) faults.push(`${place} is lost`)
@@ -126,19 +149,29 @@ async function inspect(folder: string, round: Round, known: Known): Promise<stri
   return faults.slice(0, 10)
 }
 
-async function storedIds(log: EventLog): Promise<Known> {
+async function storedIds(log: EventLog, own: string): Promise<Known> {
   const ids: Known = new Map()
   for await (const { head, blocks } of log.reader.all(null)) {
-    const author = toHex(head.author) === KILL_KEYS.own.publicKeyHex ? 'own' : 'other'
+    const author = toHex(head.author) === own ? 'own' : 'other'
     for (const { epoch, seq, id } of loggedEvents(log.mesh, log.view, head, blocks))
       ids.set(`${author} ${epoch} ${seq}`, toHex(id))
   }
   return ids
 }
 
+const logVictim: Victim = {
+  prepare: async () => undefined,
+  killOnce,
+  open: async (folder) => ({ ...(await openKillLog(folder)), own: KILL_KEYS.own.publicKeyHex })
+}
+
 async function main(): Promise<void> {
   const { values } = parseArgs({
-    options: { rounds: { type: 'string', default: '50' }, seed: { type: 'string', default: '1' } }
+    options: {
+      rounds: { type: 'string', default: '50' },
+      seed: { type: 'string', default: '1' },
+      node: { type: 'boolean', default: false }
+    }
   })
   const started = performance.now()
   const progress = (round: number): void => {
@@ -147,6 +180,7 @@ async function main(): Promise<void> {
   const { rounds, killedWhileOpening, acknowledged, events, faults } = await runKillLoop({
     rounds: Number(values.rounds),
     seed: Number(values.seed),
+    victim: values.node ? nodeVictim : logVictim,
     progress
   })
   const seconds = ((performance.now() - started) / 1000).toFixed(1)

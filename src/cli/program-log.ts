@@ -1,8 +1,8 @@
 // Commands of every day: the state of the node, and the log.
 
 import { type Command, Option } from 'commander'
+import type { Define } from './define-command.ts'
 import { parseCount, parseTime } from './option-parsers.ts'
-import type { Define } from './program.ts'
 
 const memberOption = () => new Option('--member <member>', 'only this author: name, peer id or its beginning')
 

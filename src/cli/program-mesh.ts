@@ -1,7 +1,7 @@
 // Commands about the others: peers, members, identity.
 
 import type { Command } from 'commander'
-import type { Define } from './program.ts'
+import type { Define } from './define-command.ts'
 
 /** peer, member, identity. */
 export function addMeshCommands(program: Command, define: Define): void {

@@ -1,8 +1,8 @@
 // Commands that set a machine up and look into it: init, node, join, invites, credentials, config, doctor, help.
 
 import { type Command, Option } from 'commander'
+import type { Define } from './define-command.ts'
 import { parseDuration, repeatable } from './option-parsers.ts'
-import type { Define } from './program.ts'
 
 const ROLES = ['observer', 'member', 'admin']
 

@@ -4,6 +4,7 @@ import { Command, Option } from 'commander'
 import { VERSION } from '../config/version.ts'
 import type { CommandContext, GlobalOptions } from './command-context.ts'
 import { DEFAULT_OPTIONS } from './command-context.ts'
+import type { Define } from './define-command.ts'
 import { parseDuration } from './option-parsers.ts'
 import { addLogCommands } from './program-log.ts'
 import { addMeshCommands } from './program-mesh.ts'
@@ -14,22 +15,6 @@ export type RunCommand = (
   options: GlobalOptions,
   command: (context: CommandContext) => Promise<number | undefined>
 ) => Promise<void>
-
-/** What a command's file exports. `undefined` is exit code 0. */
-export type Handler<Args extends readonly unknown[], Options> = (
-  context: CommandContext,
-  args: Args,
-  options: Options,
-  command: Command
-) => Promise<number | undefined>
-
-/** Adds a command: `usage` as commander's, `load` imports its file. */
-export type Define = <Args extends readonly unknown[], Options>(
-  parent: Command,
-  usage: string,
-  description: string,
-  load: () => Promise<Handler<Args, Options>>
-) => Command
 
 /** The whole tree. Errors are thrown as CommanderError; help goes to the terminal's streams. */
 export function buildProgram(terminal: Terminal, run: RunCommand): Command {

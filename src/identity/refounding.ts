@@ -58,7 +58,11 @@ export function encodeNamedFounder(named: NamedFounder): Buffer | null {
 }
 
 /** Decodes and checks the signature of the mesh's recovery key; null when anything does not hold. */
-export function tryDecodeNamedFounder(mesh: Uint8Array, recovery: Uint8Array | null, bytes: Uint8Array): NamedFounder | null {
+export function tryDecodeNamedFounder(
+  mesh: Uint8Array,
+  recovery: Uint8Array | null,
+  bytes: Uint8Array
+): NamedFounder | null {
   if (recovery === null || bytes.length < CUTS_AT || bytes.length > NAMED_FOUNDER_BYTES_MAX) return null
   const copy = Buffer.from(bytes)
   const named: NamedFounder = {

@@ -86,3 +86,9 @@ export function withoutPeerId(text: string): string {
   const components = address.getComponents()
   return components.at(-1)?.code === CODE_P2P ? multiaddr(components.slice(0, -1)).toString() : text
 }
+
+/** Addresses worth telling others: without loopback ones when there are any beside them, which would lead a remote node to itself. */
+export function reachableAddresses(texts: readonly string[]): string[] {
+  const others = texts.filter((text) => !/^\/(?:ip4\/127\.|ip6\/::1\/|dns[46]?\/localhost\/)/.test(text))
+  return others.length > 0 ? others : [...texts]
+}

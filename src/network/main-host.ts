@@ -5,7 +5,7 @@
 import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2'
 import { dcutr } from '@libp2p/dcutr'
 import { identify, identifyPush } from '@libp2p/identify'
-import type { Libp2p, PeerId, PrivateKey } from '@libp2p/interface'
+import { FaultTolerance, type Libp2p, type PeerId, type PrivateKey } from '@libp2p/interface'
 import { mdns } from '@libp2p/mdns'
 import { type Ping, ping } from '@libp2p/ping'
 import { createLibp2p } from 'libp2p'
@@ -28,6 +28,10 @@ export interface MainHostPorts {
   readonly onMismatch: (expected: PeerId) => void
 }
 
+function isRelayed(address: string): boolean {
+  return address.endsWith('/p2p-circuit')
+}
+
 export async function createMainHost(
   options: NetworkOptions,
   privateKey: PrivateKey,
@@ -45,6 +49,10 @@ export async function createMainHost(
     addresses: {
       listen: [...options.listen],
       ...(options.announce === undefined ? {} : { announce: [...options.announce] })
+    },
+    // A relay that is away must not keep a node from starting; a port that is taken must.
+    transportManager: {
+      faultTolerance: options.listen.every(isRelayed) ? FaultTolerance.NO_FATAL : FaultTolerance.FATAL_ALL
     },
     transports: [
       ...transportsOf(options, connectionsMax),

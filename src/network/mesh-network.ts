@@ -108,10 +108,11 @@ class Libp2pNetwork implements MeshNetwork {
     await links.start()
     await requests.start(main)
     this.#listenForDiscovery(main, self)
-    await startHost(main, this.#options.listen)
+    // A member may dial as soon as the host listens: what it brings up must find a network that runs.
     this.#started = { self, main, links, redial, requests, guard: this.#startGuard(links) }
-    this.#gossip.start()
     try {
+      await startHost(main, this.#options.listen)
+      this.#gossip.start()
       await this.#door.start(privateKey)
     } catch (error) {
       await this.stop()

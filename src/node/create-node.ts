@@ -20,7 +20,7 @@ import { encodeControl } from '../log/control-records.ts'
 import { EventLog } from '../log/event-log.ts'
 import type { EventStore } from '../log/event-store.ts'
 import type { Head, PublicKeyHex } from '../log/statement.ts'
-import { tryKeyOfAddress } from '../network/addresses.ts'
+import { reachableAddresses, tryKeyOfAddress } from '../network/addresses.ts'
 import { createMeshNetwork } from '../network/mesh-network.ts'
 import type { MeshNetwork, NetworkHandlers } from '../network/network-contract.ts'
 import {
@@ -193,7 +193,7 @@ export class MeshNode {
     this.#unlisten.push(log.onCommit((commit) => this.#committed(commit)))
     await this.network.start()
     const { main, door } = this.network.addresses()
-    directory.setOwn([...init.config.network.announce, ...main], door)
+    directory.setOwn([...init.config.network.announce, ...reachableAddresses(main)], reachableAddresses(door))
     this.shell.start()
     this.#timers.push(setInterval(() => this.#exchangeAddresses(), ADDRESSES_EVERY_MS).unref())
   }

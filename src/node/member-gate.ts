@@ -51,8 +51,6 @@ export interface AdmissionOptions {
 /** A key that its certificates let in before the log here shows it. */
 const GRANT_MS = 600_000
 const ADMIT_PAUSE_MS = 20_000
-/** Longer than the pause between two questions at a door and the longest between two dials. */
-const TWIN_TOLD_MS = 120_000
 const HELLO_SKEW_MS_MAX = 86_400_000
 
 export interface PeerHello {
@@ -68,15 +66,8 @@ export class MemberGate {
   readonly #asking = new Map<PublicKeyHex, number>()
   readonly #refusals = new Map<PublicKeyHex, ErrorCode>()
 
-  #twinToldMs: number | null = null
-
   constructor(options: AdmissionOptions) {
     this.#options = options
-  }
-
-  /** A member said lately that it is linked to another running node with this node's key. */
-  get twinTold(): boolean {
-    return this.#twinToldMs !== null && this.#options.clock.now() - this.#twinToldMs < TWIN_TOLD_MS
   }
 
   /** Members that do not let this node in, and the code they gave. */
@@ -254,7 +245,11 @@ export class MemberGate {
       return
     }
     // One link per key: who asks at the door while its key is linked is another process, or the same after a crash that is not noticed yet.
-    if (network().peers().some((info) => info.peer === peer)) {
+    if (
+      network()
+        .peers()
+        .some((info) => info.peer === peer)
+    ) {
       exchange.send(encodeAdmitAnswer({ refusal: 'IDENTITY_IN_USE_TWICE' }))
       return
     }

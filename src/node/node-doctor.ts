@@ -38,7 +38,7 @@ function storeLines(node: MeshNode): DoctorLine[] {
   try {
     const { bavail, bsize } = statfsSync(init.paths.store)
     const free = bavail * bsize
-    const text = `${(free / 1e9).toFixed(1)} GB free`
+    const text = free < 1e9 ? `${Math.floor(free / 1e6)} MB free` : `${(free / 1e9).toFixed(1)} GB free`
     if (free < FREE_BYTES_LOW)
       lines.push({ section: 'store', level: 'warn', text: `only ${text}`, hint: 'free some disk space' })
     else lines.push({ section: 'store', level: 'ok', text, hint: '' })

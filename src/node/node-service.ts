@@ -18,6 +18,7 @@ import { exportLog } from '../log/export.ts'
 import { grantAt, type MemberState } from '../log/mesh-fold.ts'
 import type { Head, PublicKeyHex } from '../log/statement.ts'
 import { verifyLog } from '../log/verify-log.ts'
+import { reachableAddresses } from '../network/addresses.ts'
 import type { MeshNode } from './create-node.ts'
 import { encodeCursor, eventRecord, isoTime, parseQuery } from './event-view.ts'
 import type {
@@ -87,7 +88,11 @@ export function createNodeService(runtime: NodeRuntime): NodeApi {
     inviteCreate: (options) => {
       const { init, invites, network } = runtime.node
       const psk = init.psk ?? init.mesh.psk
-      const fields = { ...options, meshName: init.mesh.preimage.name, doors: network.addresses().door }
+      const fields = {
+        ...options,
+        meshName: init.mesh.preimage.name,
+        doors: reachableAddresses(network.addresses().door)
+      }
       return invites.create(psk === undefined ? fields : { ...fields, psk })
     },
     inviteRevoke: (id) => runtime.node.invites.revoke(id),

@@ -108,7 +108,8 @@ function nodeState(node: MeshNode): Pick<NodeStatus, 'state' | 'stateDetail'> {
   if (state.phase === 'ready') return { state: 'ready', stateDetail: '' }
   if (state.phase === 'in-use-twice')
     return { state: 'identity-in-use-twice', stateDetail: 'another running node has this identity' }
-  if (node.gate.twinTold && state.waitsFor === 'peers') return { state: 'recovering', stateDetail: 'a member is linked to another running node with this identity' }
+  if (state.waitsFor === 'peers' && [...node.gate.refusals.values()].includes('IDENTITY_IN_USE_TWICE'))
+    return { state: 'recovering', stateDetail: 'a member is linked to another running node with this identity' }
   const waits: Record<string, string> = {
     none: '',
     peers: 'waits for a member to be reachable',

@@ -8,7 +8,7 @@ import { type Config, loadConfig, setConfigValue } from '../config/config-file.t
 import { type HomePaths, prepareHome } from '../config/paths.ts'
 import { type Identity, openOrCreateIdentity } from '../identity/identity-store.ts'
 import { parseInvite } from '../identity/invite.ts'
-import { loadMeshFile, type MeshFile } from '../identity/mesh-file.ts'
+import { loadMeshFile, type MeshFile, meshFile, saveMeshFile } from '../identity/mesh-file.ts'
 import { peerIdOf } from '../identity/peer-id.ts'
 import { createNode, type MeshNode } from './create-node.ts'
 import { type FileLogger, openFileLogger } from './file-logger.ts'
@@ -122,6 +122,7 @@ class NodeProcess implements NodeRuntime {
   async start(mesh: MeshFile): Promise<void> {
     const { home, flags } = this.#options
     const psk = flags.pskFile === undefined ? undefined : readPsk(flags.pskFile)
+    if (psk !== undefined && mesh.psk === undefined) this.#rememberPsk(mesh, psk)
     const { values } = this.#config
     const config =
       values.node.name === '' ? { ...values, node: { ...values.node, name: hostname().slice(0, 64) } } : values
@@ -143,6 +144,17 @@ class NodeProcess implements NodeRuntime {
     }
     this.#node = node
     this.#logger.info('node started', { mesh: mesh.preimage.name })
+  }
+
+  /** Sealed beside the mesh's record: later starts and invites use it without the file. */
+  #rememberPsk(mesh: MeshFile, psk: Uint8Array): void {
+    const { preimage, path, meshSecret, joinedVia, bootstrap, namedFounder } = mesh
+    const fields = { preimage, path, meshSecret, bootstrap, psk }
+    const optional = {
+      ...(joinedVia === undefined ? {} : { joinedVia }),
+      ...(namedFounder === undefined ? {} : { namedFounder })
+    }
+    saveMeshFile(this.#options.home, this.#identity.keyRing.ring, meshFile({ ...fields, ...optional }))
   }
 
   shutDown(): Promise<void> {

@@ -68,6 +68,9 @@ function admitted({ node }: NodeView, member: MemberState): WhyStep {
 function connected({ node, peers }: NodeView, member: MemberState): WhyStep {
   const info = peers.get(member.key)
   if (info !== undefined) return step('connected?', true, `${info.direction} ${info.address}`)
+  const refusal = node.gate.refusals.get(member.key)
+  if (refusal !== undefined)
+    return step('connected?', false, `it does not let this node in: ${refusal}`, `pmesh help ${refusal}`)
   const { addresses, attempts, nextDialInMs, lastDialError } = node.network.diagnose(member.key)
   if (addresses.length === 0)
     return step('connected?', false, 'no address of it is known', 'pmesh peer connect ADDRESS')

@@ -357,6 +357,13 @@ export class Replicator {
     }
   }
 
+  /** Own chains have no beacon from elsewhere: a peer with the same frontier holds them, and alone there is nobody to confirm. */
+  #heldElsewhere(record: ChainRecord): boolean {
+    if (!this.#core.isOwn(record.author)) return false
+    const others = [...this.#core.members.values()].some((member) => !member.removed && !this.#core.isOwn(member.key))
+    return !others || [...this.#core.peers.values()].some((peer) => peer.inSync)
+  }
+
   #chainStatus(record: ChainRecord): ChainStatus {
     const told = this.#beacons.of(record.author)
     const ofThis = told?.beacon.head.key === record.key ? told : undefined
@@ -366,7 +373,7 @@ export class Replicator {
     if (record.state?.fork != null) state = 'forked'
     else if (ofThis?.contradicted === true) state = 'contradicted'
     else if (knownSeq > seq) state = 'behind'
-    else if (ofThis?.confirmed != null) state = 'complete'
+    else if (ofThis?.confirmed != null || this.#heldElsewhere(record)) state = 'complete'
     const source = this.#fetching.sourceOf(record)
     return {
       key: record.key,

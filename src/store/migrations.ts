@@ -9,23 +9,10 @@ import type { Logger } from '../base/logger.ts'
 import { MeshError } from '../base/mesh-error.ts'
 import { hasErrno, replaceFile } from '../identity/atomic-file.ts'
 import type { EventStore, StoreOperation } from '../log/event-store.ts'
+import type { Migration } from './migration.ts'
 import { checkBackup, listBackups, pruneBackups, restoreBackup, writeBackup } from './migration-backup.ts'
 import { CURSOR_KEY, encodeSchemaVersion, PAYLOAD_RANGES, readSchemaVersion, SCHEMA_KEY } from './schema.ts'
 import { storeError } from './store-errors.ts'
-
-export interface MigrationContext {
-  /** What the last `commit` of an interrupted run left; null at the start. */
-  readonly cursor: Uint8Array | null
-  /** Writes operations and cursor in one synced batch. Operations on payload ranges are refused (PROTOCOL §7). */
-  commit(operations: readonly StoreOperation[], cursor: Uint8Array): Promise<void>
-}
-
-/** Leads from schema version `from` to the next. Goes on at its cursor; writes only through `commit`. */
-export interface Migration {
-  readonly from: number
-  readonly name: string
-  run(store: EventStore, context: MigrationContext): Promise<void>
-}
 
 export type MigrationStep =
   | 'backup-started'

@@ -5,7 +5,8 @@ import type { Logger } from '../base/logger.ts'
 import { MeshError } from '../base/mesh-error.ts'
 import type { EventStore } from '../log/event-store.ts'
 import { LevelStore } from './level-store.ts'
-import { finishRollback, type Migration, migrateStore, rollBackStore, type StepObserver } from './migrations.ts'
+import type { Migration } from './migration.ts'
+import { finishRollback, migrateStore, rollBackStore, type StepObserver } from './migrations.ts'
 import {
   encodeSchemaVersion,
   MESH_KEY,

@@ -4,7 +4,7 @@ import { utf8 } from '../base/bytes.ts'
 import { MeshError } from '../base/mesh-error.ts'
 import type { EventStore } from '../log/event-store.ts'
 import { prefixed, RANGES } from '../log/store-keys.ts'
-import type { Migration } from './migrations.ts'
+import type { Migration } from './migration.ts'
 
 /** Version of the key ranges and values that this program writes. Raised together with a new entry in `MIGRATIONS`. */
 export const SCHEMA_VERSION = 1

@@ -2,45 +2,13 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { isMeshError } from '../../src/base/mesh-error.ts'
-import type { EventDraft } from '../../src/log/append-builder.ts'
 import type { EventLog } from '../../src/log/event-log.ts'
 import { queryPage } from '../../src/log/event-query.ts'
-import type { EventStore } from '../../src/log/event-store.ts'
 import { HybridClock } from '../../src/log/hybrid-clock.ts'
-import { chainKeyOf } from '../../src/log/statement.ts'
 import { MemoryStore } from '../../src/store/memory-store.ts'
 import { build, founded, kinds, note, OPENED, openLog, pull, testMesh, VirtualClock, verify } from './log-kit.ts'
 
 const mesh = testMesh()
-const aliceKey = chainKeyOf(mesh.alice.publicKey, 0, 1)
-const hasCode = (code: string) => (error: unknown) => isMeshError(error) && error.code === code
-
-/** A store in memory whose writes wait for `release` while the gate is shut. */
-class GatedStore extends MemoryStore {
-  #gate: PromiseWithResolvers<void> | null = null
-  writes = 0
-
-  shut(): void {
-    this.#gate = Promise.withResolvers()
-  }
-
-  release(): void {
-    this.#gate?.resolve()
-    this.#gate = null
-  }
-
-  override async write(...args: Parameters<EventStore['write']>): Promise<void> {
-    this.writes++
-    if (this.#gate !== null) await this.#gate.promise
-    await super.write(...args)
-  }
-}
-
-const big = (bytes: number): EventDraft => ({
-  type: 'app-big',
-  payload: Buffer.from(JSON.stringify({ text: 'x'.repeat(bytes - 11) }))
-})
 
 test('CHAIN-14 own stamps only grow while the clock stands still, goes back a little or overflows its counter', async () => {
   const clock = new VirtualClock()

@@ -2,8 +2,6 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { isMeshError } from '../../src/base/mesh-error.ts'
-import type { EventLog } from '../../src/log/event-log.ts'
 import { queryPage } from '../../src/log/event-query.ts'
 import { stateHash } from '../../src/log/state-hash.ts'
 import {
@@ -35,7 +33,6 @@ import {
 
 const mesh = testMesh()
 const bobKey = chainKeyOf(mesh.bob.publicKey, 0, 1)
-const hasCode = (code: string) => (error: unknown) => isMeshError(error) && error.code === code
 /** Two first appends that Bob seals for one place, with an append behind each. */
 function fork(): {
   x1: ReturnType<typeof build>

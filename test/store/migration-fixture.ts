@@ -1,6 +1,6 @@
 // A store of schema version 1 and two migrations for the tests: each prefixes every entry of one range, one entry per commit.
 
-import type { Migration } from '../../src/store/migrations.ts'
+import type { Migration } from '../../src/store/migration.ts'
 import { type LevelStoreOptions, openLevelStore } from '../../src/store/open-level-store.ts'
 
 export const ENTRIES = 5

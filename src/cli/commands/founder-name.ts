@@ -12,6 +12,7 @@ export async function nameFounder(
   const question = 'Make this node the founder and remove the founder before it for good?'
   if (options.yes !== true && !(await confirmed(context, question))) throw new MeshError('CANCELLED', 'cancelled')
   const recoveryWords = await readSecret(context, 'The 24 recovery words')
+  if (recoveryWords.trim() === '') throw new MeshError('MEMBER_RECOVERY_INVALID', 'there are no words')
   const result = await context.call('founder/name', { recoveryWords })
   if (context.out.json) context.out.value(result)
   else context.out.remark(`this node is the founder   event ${result.id}`)

@@ -107,7 +107,7 @@ export function printStarted(out: Output, status: NodeStatus, elapsedMs: number,
     })
   const ready = status.state === 'ready' ? 'ready' : 'up'
   out.line(`${ready} in ${formatDuration(elapsedMs)} — Ctrl-C to stop`)
-  const next = mesh.members > 1 ? 'pmesh status' : 'pmesh invite create'
+  const next = mesh.members > 1 || status.state !== 'ready' ? 'pmesh status' : 'pmesh invite create'
   out.remark('next: ', { text: next, style: 'bold' })
 }
 
