@@ -61,6 +61,18 @@ export function addMeshCommands(program: Command, define: Define): void {
   )
   define(
     identity,
+    'backup <file>',
+    'the key and the mesh record in one file, sealed by a passphrase',
+    async () => (await import('./commands/identity-backup.ts')).backUpIdentity
+  )
+  define(
+    identity,
+    'restore <file>',
+    'put a backup into a home without identity',
+    async () => (await import('./commands/identity-backup.ts')).restoreIdentityBackup
+  )
+  define(
+    identity,
     'claim',
     'make this instance the writer of an identity that is in use twice',
     async () => (await import('./commands/identity-claim.ts')).claimIdentity

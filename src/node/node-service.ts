@@ -10,7 +10,7 @@ import { fingerprintWords, peerIdOf } from '../identity/peer-id.ts'
 import { tryParseRecoveryWords } from '../identity/recovery-words.ts'
 import { signRefounding } from '../identity/refounding.ts'
 import { suffixOf } from '../log/append-rows.ts'
-import { arrivals } from '../log/arrivals.ts'
+import { arrivals, cursorOfNow } from '../log/arrivals.ts'
 import type { ChainState } from '../log/chain-state.ts'
 import { type Cut, encodeCuts } from '../log/control-records.ts'
 import { queryPage } from '../log/event-query.ts'
@@ -267,12 +267,24 @@ async function append(node: MeshNode, items: readonly AppendItem[]): Promise<App
   return events.map(({ id, epoch, seq }) => ({ id: toHex(id), epoch, seq }))
 }
 
+/** A read that meets a damaged place fails, and the log is told: it sets the chain back so that members give the rest again. */
+async function healing<Result>(node: MeshNode, read: () => Promise<Result>): Promise<Result> {
+  try {
+    return await read()
+  } catch (error) {
+    node.log.noteDamage(error)
+    throw error
+  }
+}
+
 async function queryLog(node: MeshNode, query: LogQuery, resolve: (member: string) => PublicKeyHex) {
   const { log, directory } = node
-  const page = await queryPage(
-    { store: log.store, reader: log.reader, state: log.state },
-    parseQuery(query, resolve),
-    query.limit ?? PAGE_ROWS
+  const page = await healing(node, () =>
+    queryPage(
+      { store: log.store, reader: log.reader, state: log.state },
+      parseQuery(query, resolve),
+      query.limit ?? PAGE_ROWS
+    )
   )
   return {
     items: page.events.map((event) => eventRecord(event, directory)),
@@ -286,7 +298,8 @@ async function* follow(
   author: PublicKeyHex | null,
   signal: AbortSignal
 ): AsyncGenerator<LogEntry> {
-  for await (const { cursor, event } of arrivals(node.log, query.cursor, signal)) {
+  const from = query.cursor ?? (await cursorOfNow(node.log))
+  for await (const { cursor, event } of arrivals(node.log, from, signal)) {
     if (query.type !== undefined && event.type !== query.type) continue
     if (author !== null && event.author !== author) continue
     yield { cursor, event: eventRecord(event, node.directory) }
@@ -306,7 +319,7 @@ async function verify(
     told = done
     onProgress({ done, total })
   }
-  const reports = await verifyLog(node.log.state, node.log.reader, { author, signal, progress })
+  const reports = await healing(node, () => verifyLog(node.log.state, node.log.reader, { author, signal, progress }))
   const chains: ChainReport[] = reports.map((report) => ({
     author: node.directory.ref(report.author),
     events: report.events,
@@ -355,11 +368,13 @@ async function exportTo(
     const sink = async (chunk: Buffer): Promise<void> => {
       await file.write(chunk)
     }
-    const { events, bytes } = await exportLog(source, sink, {
-      author,
-      signal,
-      onProgress: (done) => onProgress({ done, total })
-    })
+    const { events, bytes } = await healing(node, () =>
+      exportLog(source, sink, {
+        author,
+        signal,
+        onProgress: (done) => onProgress({ done, total })
+      })
+    )
     await file.sync()
     return { events, bytes }
   } catch (error) {
