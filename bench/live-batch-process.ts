@@ -8,8 +8,8 @@ import { payloads } from './payload.ts'
 
 /** As many events as one append takes before the queue closes it. */
 const BATCH_EVENTS = 70
-/** Batches under way, as in the floor. */
-const WINDOW = 64
+/** Batches under way: enough that neither side waits for the other's disk. */
+const WINDOW = 256
 
 async function write(folder: string): Promise<void> {
   const { log } = await openBenchLog(folder)

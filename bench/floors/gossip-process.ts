@@ -1,4 +1,4 @@
-// One side of the gossip floor: gossip-process.ts write BYTES | read BYTES ADDRESS
+// The gossip floor: gossip-process.ts BYTES MS. Two nodes in this process, one publishes to the other; says {count, seconds}.
 
 import { createHash, randomBytes } from 'node:crypto'
 import { noise } from '@chainsafe/libp2p-noise'
@@ -6,9 +6,7 @@ import { yamux } from '@chainsafe/libp2p-yamux'
 import { type GossipSub, gossipsub } from '@libp2p/gossipsub'
 import { identify } from '@libp2p/identify'
 import { tcp } from '@libp2p/tcp'
-import { multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p } from 'libp2p'
-import { publishFor } from '../live-pair.ts'
 
 const TOPIC = 'gossip-floor'
 const WINDOW = 64
@@ -48,40 +46,25 @@ async function meshed(pubsub: Pubsub): Promise<void> {
   }
 }
 
-async function write(bytes: number): Promise<void> {
-  const { node, pubsub } = await host()
-  process.send?.({ address: node.getMultiaddrs()[0]?.toString(), seen: 0 })
+const pause = () => new Promise<void>((resolve) => setImmediate(resolve))
+
+async function run(bytes: number, ms: number): Promise<void> {
+  const [from, to] = [await host(), await host()]
+  await to.node.dial(from.node.getMultiaddrs())
+  await Promise.all([meshed(from.pubsub), meshed(to.pubsub)])
+  let [sent, received] = [0, 0]
+  to.pubsub.addEventListener('message', () => received++)
   const body = randomBytes(bytes)
-  const formed = meshed(pubsub)
-  let issued = 0
-  const publish = async () => {
-    await formed
+  const start = performance.now()
+  while (performance.now() - start < ms) {
+    while (sent - received >= WINDOW) await pause()
     const message = Buffer.from(body)
-    message.writeUInt32BE(issued++, 0)
-    await pubsub.publish(TOPIC, message)
-    return issued
+    message.writeUInt32BE(sent++, 0)
+    await from.pubsub.publish(TOPIC, message)
   }
-  await publishFor(publish, () => issued, WINDOW)
+  while (received < sent) await pause()
+  process.send?.({ count: received, seconds: (performance.now() - start) / 1000 })
 }
 
-async function read(address: string): Promise<void> {
-  const { node, pubsub } = await host()
-  await node.dial(multiaddr(address))
-  await meshed(pubsub)
-  let seen = 0
-  let told = false
-  pubsub.addEventListener('message', () => {
-    seen++
-    if (told) return
-    told = true
-    setImmediate(() => {
-      told = false
-      process.send?.({ seen })
-    })
-  })
-  process.send?.({ ready: true })
-}
-
-const [role, bytes = '0', address = ''] = process.argv.slice(2)
-if (role === 'write') await write(Number(bytes))
-else await read(address)
+const [bytes = '0', ms = '0'] = process.argv.slice(2)
+await run(Number(bytes), Number(ms))

@@ -4,7 +4,7 @@
 import { createHash, createHmac } from 'node:crypto'
 import { existsSync, mkdirSync } from 'node:fs'
 import { equalBytes, toHex } from '../base/bytes.ts'
-import { systemClock, systemRandom } from '../base/clock.ts'
+import { type Clock, systemClock, systemRandom } from '../base/clock.ts'
 import { LIMITS } from '../base/limits.ts'
 import type { Logger } from '../base/logger.ts'
 import { messageOf } from '../base/mesh-error.ts'
@@ -46,6 +46,8 @@ export interface NodeInit {
   /** Multiaddrs of members to dial first, beside the configured ones. */
   readonly bootstrap: readonly string[]
   readonly psk?: Uint8Array
+  /** The machine's clock when left out. */
+  readonly clock?: Clock
   /** Many nodes on one machine: no inbound rate limits, shorter grace times. */
   readonly crowded?: boolean
   readonly logger: Logger
@@ -58,8 +60,9 @@ const ADDRESSES_EVERY_MS = 300_000
 export async function createNode(init: NodeInit): Promise<MeshNode> {
   const { paths, identity, mesh, logger } = init
   const { key } = identity
-  const startedMs = systemClock.now()
-  const openedAt = systemClock.monotonic()
+  const { clock = systemClock } = init
+  const startedMs = clock.now()
+  const openedAt = clock.monotonic()
   mkdirSync(paths.store, { recursive: true, mode: 0o700 })
   const store = await openLevelStore({ folder: paths.store, backups: paths.backups, expectedMesh: mesh.meshId, logger })
   try {
@@ -68,7 +71,7 @@ export async function createNode(init: NodeInit): Promise<MeshNode> {
       store,
       preimage: mesh.preimage,
       key,
-      clock: systemClock,
+      clock,
       random: systemRandom,
       logger,
       pause
@@ -80,11 +83,11 @@ export async function createNode(init: NodeInit): Promise<MeshNode> {
       markerFits(marker, place) &&
       holdsHead(log, marker.head) &&
       !log.damaged.some((chain) => chain.startsWith(key.publicKeyHex))
-    const directory = await MemberDirectory.open(store, log.mesh, key, systemClock, {
+    const directory = await MemberDirectory.open(store, log.mesh, key, clock, {
       name: init.config.node.name,
       version: VERSION
     })
-    const invites = await InviteBook.open(log, key, systemClock, systemRandom)
+    const invites = await InviteBook.open(log, key, clock, systemRandom)
     return new MeshNode(init, {
       store,
       log,
@@ -95,7 +98,7 @@ export async function createNode(init: NodeInit): Promise<MeshNode> {
       markerFits: fits,
       instance: makeInstance(startedMs, systemRandom.bytes(8)),
       startedMs,
-      openedInMs: systemClock.monotonic() - openedAt
+      openedInMs: clock.monotonic() - openedAt
     })
   } catch (error) {
     await store.close()
@@ -141,7 +144,7 @@ export class MeshNode {
 
   constructor(init: NodeInit, parts: NodeParts) {
     const { log, directory, invites, instance, markerFits: fits, markerHead } = parts
-    const { logger } = init
+    const { logger, clock = systemClock } = init
     const { key } = init.identity
     this.init = init
     this.#parts = parts
@@ -155,7 +158,7 @@ export class MeshNode {
       key,
       mesh: init.mesh,
       instance,
-      clock: systemClock,
+      clock,
       random: systemRandom,
       logger,
       invites,
@@ -167,7 +170,7 @@ export class MeshNode {
       network: () => this.network,
       key,
       instance,
-      clock: systemClock,
+      clock,
       random: systemRandom,
       logger,
       markerFits: fits,
@@ -175,7 +178,7 @@ export class MeshNode {
       stateChanged: (state) => this.#stateChanged(state)
     })
     this.network = createMeshNetwork(networkOptions(init, log.mesh), this.#handlers(), {
-      clock: systemClock,
+      clock,
       random: systemRandom,
       logger
     })
@@ -261,7 +264,7 @@ export class MeshNode {
     const hello = this.gate.helloOf(peer)
     if (hello === null) return
     this.directory.seen(peer)
-    this.shell.step({ kind: 'peer-up', peer, key: peer, instance: hello.instance, timeMs: hello.timeMs })
+    this.shell.peerUp(peer, hello.instance, hello.timeMs)
     this.#askAddresses(peer)
   }
 

@@ -39,7 +39,11 @@ test('MEMBER-2 an invite admits one node once; used, expired, revoked, cut, fore
   refused(await eve.cli('join', revoked.line, '--json'), 'INVITE_REVOKED', 12)
 
   const short = await ada.invite('member', 1_000)
-  await until('the invite expires', async () => (await ada.call('invite/list', {})).items.find((item) => item.id === short.invite.id)?.state === 'expired')
+  await until(
+    'the invite expires',
+    async () =>
+      (await ada.call('invite/list', {})).items.find((item) => item.id === short.invite.id)?.state === 'expired'
+  )
   refused(await eve.cli('join', short.line, '--json'), 'INVITE_EXPIRED', 12)
   const stretched = encodeInvite({ ...fieldsOf(short.line), expiryMs: Date.now() + 3_600_000 })
   refused(await eve.cli('join', stretched, '--json'), 'INVITE_EXPIRED', 12)
@@ -50,10 +54,15 @@ test('MEMBER-2 an invite admits one node once; used, expired, revoked, cut, fore
   refused(await eve.cli('join', guessed, '--json'), 'INVITE_UNKNOWN', 12)
   const otherMesh = encodeInvite({ ...fieldsOf(open.line), mesh: randomBytes(32) })
   refused(await eve.cli('join', otherMesh, '--json'), 'INVITE_FOREIGN_MESH', 12)
-  const stateOf = async () => (await ada.call('invite/list', {})).items.find((item) => item.id === open.invite.id)?.state
+  const stateOf = async () =>
+    (await ada.call('invite/list', {})).items.find((item) => item.id === open.invite.id)?.state
   assert.equal(await stateOf(), 'open', 'nothing of that used the invite up')
 
-  assert.equal((await eve.cli('join', ...open.line.match(/.{1,60}/g) ?? [])).code, 0, 'a wrapped line is put together again')
+  assert.equal(
+    (await eve.cli('join', ...(open.line.match(/.{1,60}/g) ?? []))).code,
+    0,
+    'a wrapped line is put together again'
+  )
   assert.equal(await stateOf(), 'used')
   assert.equal(await admissions(ada), 2)
   await verified(ada, 2)
@@ -92,7 +101,11 @@ test('MEMBER-7 MEMBER-2 with a pre-shared key only those who have it come in, an
   const { psk, ...withoutPsk } = fieldsOf(line)
   assert.equal(psk?.length, 32)
   refused(await eve.cli('join', encodeInvite(withoutPsk), '--json'), 'PEER_UNREACHABLE', 15)
-  refused(await eve.cli('join', encodeInvite({ ...withoutPsk, psk: randomBytes(32) }), '--json'), 'PEER_UNREACHABLE', 15)
+  refused(
+    await eve.cli('join', encodeInvite({ ...withoutPsk, psk: randomBytes(32) }), '--json'),
+    'PEER_UNREACHABLE',
+    15
+  )
   assert.equal(await admissions(ada), 0)
 
   const bob = kit.home('bob')
@@ -119,8 +132,14 @@ test('MEMBER-1 a node of another mesh is given no link and no event, and it is t
     assert.ok(['PEER_NOT_ADMITTED', 'PEER_UNREACHABLE'].includes(errorOf(ran).code), ran.stderr)
   }
   assert.deepEqual((await eve.call('peer/list', {})).items, [])
-  assert.deepEqual((await eve.events()).map((event) => event.type), ['chain-opened', 'mesh-founded'])
-  assert.deepEqual((await ada.call('peer/list', {})).items.map((peer) => peer.name), ['bob'])
+  assert.deepEqual(
+    (await eve.events()).map((event) => event.type),
+    ['chain-opened', 'mesh-founded']
+  )
+  assert.deepEqual(
+    (await ada.call('peer/list', {})).items.map((peer) => peer.name),
+    ['bob']
+  )
   assert.equal((await bob.cli('peer', 'connect', address)).code, 0, 'a member is let in there')
   await verified(eve)
 })

@@ -30,7 +30,14 @@ test('ID-1 RPC-1 a first start makes a 0600 key in a 0700 home, a second keeps i
   const ada = await kit.start('ada')
   const peerId = await ada.peerId()
   for (const folder of ['.', 'identity', 'run', 'store']) assert.equal(modeOf(ada.path(folder)), '700', folder)
-  const secret = ['identity/ed25519.key', 'identity/mesh.json', 'secret.key', 'run/pmesh.sock', 'pmesh.log', 'store.marker']
+  const secret = [
+    'identity/ed25519.key',
+    'identity/mesh.json',
+    'secret.key',
+    'run/pmesh.sock',
+    'pmesh.log',
+    'store.marker'
+  ]
   for (const file of secret) assert.equal(modeOf(ada.path(file)), '600', file)
   await ada.restart()
   assert.equal(await ada.peerId(), peerId)
@@ -112,7 +119,12 @@ test('ID-2 BACKUP-1 damaged settings, a damaged mesh record, a flipped bit in th
   await store.write([{ type: 'put', key: SCHEMA_KEY, value: encodeSchemaVersion(99) }], { sync: true })
   await store.close()
   await refuses('STORE_TOO_NEW')
-  const again = await openLevelStore({ folder: ada.path('store'), backups: ada.path('backups'), logger: silentLogger, schemaVersion: 99 })
+  const again = await openLevelStore({
+    folder: ada.path('store'),
+    backups: ada.path('backups'),
+    logger: silentLogger,
+    schemaVersion: 99
+  })
   await again.write([{ type: 'put', key: SCHEMA_KEY, value: encodeSchemaVersion(1) }], { sync: true })
   await again.close()
   await ada.start()
@@ -121,14 +133,19 @@ test('ID-2 BACKUP-1 damaged settings, a damaged mesh record, a flipped bit in th
 
   flipInTables(ada)
   ada.launch()
-  const started = await until('it starts, or says why not', async () => (ada.running ? await ada.tryCall('node/status', {}) : ('ended' as const)))
+  const started = await until('it starts, or says why not', async () =>
+    ada.running ? await ada.tryCall('node/status', {}) : ('ended' as const)
+  )
   if (started === 'ended') {
     await ada.exited()
     assert.match(ada.output, /STORE_DAMAGED/)
   } else {
     const verdict = await ada.cli('log', 'verify', '--json')
     const whole = (await ada.tryCall('log/query', { order: 'oldest', limit: 1000 }))?.items.length
-    assert.ok(verdict.code === 14 || whole === 52 || /reset|lost/.test(ada.logFile), `the damage is told: ${verdict.stdout}`)
+    assert.ok(
+      verdict.code === 14 || whole === 52 || /reset|lost/.test(ada.logFile),
+      `the damage is told: ${verdict.stdout}`
+    )
   }
 })
 
@@ -162,7 +179,9 @@ test('ID-6 a damaged agents.toml does not stop the node, and the command that ne
   await ada.start()
 })
 
-test('PRIVATE-1 a node with no peers opens no connection and sends no datagram', { skip: missing('strace') }, async (t) => {
+test('PRIVATE-1 a node with no peers opens no connection and sends no datagram', {
+  skip: missing('strace')
+}, async (t) => {
   const kit = new MeshKit(t)
   const trace = join(kit.folder, 'trace')
   const prefix = ['strace', '-f', '-qq', '-e', 'trace=connect,sendto,sendmsg,sendmmsg', '-o', trace]
@@ -181,11 +200,14 @@ test('PRIVATE-1 a node with no peers opens no connection and sends no datagram',
   assert.match(readFileSync(dialled, 'utf8'), /connect\(.*AF_UNIX/)
 })
 
-test('HARD-2 PRIVATE-1 out of the box a node warns root, listens at its two mesh ports and mDNS, and at nothing else', { skip: missing('unshare', 'ip') }, async (t) => {
+test('HARD-2 PRIVATE-1 out of the box a node warns root, listens at its two mesh ports and mDNS, and at nothing else', {
+  skip: missing('unshare', 'ip')
+}, async (t) => {
   const kit = new MeshKit(t)
   const ada = await kit.start('ada', { prefix: ALONE, defaultListens: true })
   assert.match(ada.output, /running as root/)
-  const sockets = (table: string): string[] => readFileSync(`/proc/${ada.pid}/net/${table}`, 'utf8').trim().split('\n').slice(1)
+  const sockets = (table: string): string[] =>
+    readFileSync(`/proc/${ada.pid}/net/${table}`, 'utf8').trim().split('\n').slice(1)
   const portOf = (line: string): number => Number.parseInt(line.trim().split(/\s+/)[1]?.split(':')[1] ?? '', 16)
   const LISTENING = '0A'
   const tcp = [...sockets('tcp'), ...sockets('tcp6')]
@@ -193,14 +215,20 @@ test('HARD-2 PRIVATE-1 out of the box a node warns root, listens at its two mesh
   assert.deepEqual(listening.map(portOf).sort(), [4701, 4702])
   assert.equal(tcp.length, listening.length, 'no connection is open')
   const udp = [...sockets('udp'), ...sockets('udp6')].map(portOf)
-  assert.deepEqual([...new Set(udp)].filter((port) => port !== 5353), [])
+  assert.deepEqual(
+    [...new Set(udp)].filter((port) => port !== 5353),
+    []
+  )
 })
 
-test('HARD-2 RPC-1 another user of the machine can neither use the socket nor read the home', { skip: missing('setpriv') }, async (t) => {
+test('HARD-2 RPC-1 another user of the machine can neither use the socket nor read the home', {
+  skip: missing('setpriv')
+}, async (t) => {
   const kit = new MeshKit(t)
   chmodSync(kit.folder, 0o711)
   const ada = await kit.start('ada')
-  const asOther = (script: string) => spawnSync(AS_NOBODY[0] ?? '', [...AS_NOBODY.slice(1), 'sh', '-c', script], { encoding: 'utf8', timeout: 20_000 })
+  const asOther = (script: string) =>
+    spawnSync(AS_NOBODY[0] ?? '', [...AS_NOBODY.slice(1), 'sh', '-c', script], { encoding: 'utf8', timeout: 20_000 })
   assert.equal(asOther('id -u').stdout.trim(), String(NOBODY))
   for (const file of ['identity/ed25519.key', 'secret.key', 'pmesh.log', 'config.toml', 'store/CURRENT', '.']) {
     assert.notEqual(asOther(`cat ${ada.path(file)} || ls ${ada.path(file)}`).status, 0, file)
@@ -217,7 +245,9 @@ test('HARD-2 RPC-1 another user of the machine can neither use the socket nor re
   assert.equal(errorOf(foreign).code, 'HOME_INVALID')
 })
 
-test('CHAIN-10 on a full disk appends fail with STORE_FULL, the node stays up, goes on when there is space, and keeps what it acknowledged', { skip: missing('mount') }, async (t) => {
+test('CHAIN-10 on a full disk appends fail with STORE_FULL, the node stays up, goes on when there is space, and keeps what it acknowledged', {
+  skip: missing('mount')
+}, async (t) => {
   const kit = new MeshKit(t)
   const ada = kit.home('ada')
   const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=24m,mode=700', 'pmesh-test', ada.folder])
@@ -241,11 +271,17 @@ test('CHAIN-10 on a full disk appends fail with STORE_FULL, the node stays up, g
   assert.match(health, /STORE_FULL/)
 
   writeFileSync(ballast, '')
-  await until('it goes on by itself', async () => (await ada.cli('event', 'append', 'app-note', '{"text":"space again"}')).code === 0)
+  await until(
+    'it goes on by itself',
+    async () => (await ada.cli('event', 'append', 'app-note', '{"text":"space again"}')).code === 0
+  )
   await verified(ada)
   await ada.restart()
   const notes = new Set(await ada.notes())
-  assert.deepEqual([...acknowledged, 'space again'].filter((text) => !notes.has(text)), [])
+  assert.deepEqual(
+    [...acknowledged, 'space again'].filter((text) => !notes.has(text)),
+    []
+  )
   await verified(ada)
   await ada.stop()
 })

@@ -46,7 +46,10 @@ test('MEMBER-4 an observer replicates and appends nothing, a member invites nobo
   await denied(dan, 'EVENT_FORBIDDEN', 'event', 'append', 'app-note', '{"text":"too late"}')
   await converged([ada, bob, cyd, dan])
   for (const node of [ada, bob, cyd, dan]) {
-    assert.deepEqual(new Set(await node.notes()), new Set(['an observer reads this', 'from a member', 'invited by an admin']))
+    assert.deepEqual(
+      new Set(await node.notes()),
+      new Set(['an observer reads this', 'from a member', 'invited by an admin'])
+    )
   }
 })
 
@@ -66,21 +69,31 @@ test('MEMBER-3 a removed member is cut off everywhere within seconds, its later 
     })
   }
   assert.ok(performance.now() - started < SECONDS_TO_LEAVE * 1000, 'within seconds')
-  assert.deepEqual((await ada.call('peer/list', {})).items.map((peer) => peer.name), ['bob'])
+  assert.deepEqual(
+    (await ada.call('peer/list', {})).items.map((peer) => peer.name),
+    ['bob']
+  )
 
   const after = await cyd.cli('event', 'append', 'app-note', '{"text":"after"}', '--json')
   const [address = ''] = await ada.mainAddresses()
   const back = await cyd.cli('peer', 'connect', address, '--json')
   assert.notEqual(back.code, 0)
   await cyd.restart({ until: 'up' })
-  await until('cyd was told at the door, or knows by its log', async () => /MEMBER_REMOVED/.test(cyd.logFile) || (await cyd.status()).state === 'removed')
+  await until(
+    'cyd was told at the door, or knows by its log',
+    async () => /MEMBER_REMOVED/.test(cyd.logFile) || (await cyd.status()).state === 'removed'
+  )
   const invite = await ada.invite()
   assert.notEqual((await cyd.cli('join', invite.line, '--json')).code, 0)
 
   await ada.append('without cyd')
   await converged([ada, bob])
   for (const node of [ada, bob]) {
-    assert.deepEqual(new Set(await node.notes()), new Set(['before', 'without cyd']), `cyd’s append after its removal (${after.code}) counts nowhere`)
+    assert.deepEqual(
+      new Set(await node.notes()),
+      new Set(['before', 'without cyd']),
+      `cyd’s append after its removal (${after.code}) counts nowhere`
+    )
     assert.equal((await node.member('cyd'))?.connected, false)
     const report = await node.verify()
     assert.ok(report.chains.find((chain) => chain.author.name === 'cyd')?.ok, 'what it wrote before stays verifiable')

@@ -86,7 +86,10 @@ test('CHAIN-13 restored with nobody reachable it holds its writes until a person
   const recovered = await ada.cli('node', 'recover')
   assert.equal(recovered.code, 0, recovered.stderr)
   await ada.append('in the new epoch')
-  assert.deepEqual((await ada.notes()).filter((text) => text !== 'too early'), ['1', '2', 'in the new epoch'])
+  assert.deepEqual(
+    (await ada.notes()).filter((text) => text !== 'too early'),
+    ['1', '2', 'in the new epoch']
+  )
   await verified(ada)
 
   await bob.start()
@@ -130,7 +133,10 @@ test('CHAIN-5 CHAIN-13 a rolled-back machine that wrote alone has forked: found 
   await ada.append('after the fork')
   await converged([ada, bob])
   const events = await bob.events()
-  assert.deepEqual(events.filter((event) => event.type === 'epoch-opened' && event.author.name === 'ada').map((event) => event.epoch), [2])
+  assert.deepEqual(
+    events.filter((event) => event.type === 'epoch-opened' && event.author.name === 'ada').map((event) => event.epoch),
+    [2]
+  )
   assert.deepEqual(new Set(await bob.notes()), new Set([...all, 'after the fork']))
   assert.equal((await bob.notes()).length, 4, 'nothing is there twice')
   const why = await bob.cli('why', 'ada')
@@ -160,7 +166,10 @@ test('CHAIN-13 a copy of a home that is started beside the first writes nothing 
   await copy.append('the copy writes')
   await until('bob holds it', async () => (await bob.notes()).includes('the copy writes'))
   assert.deepEqual(await epochsOf(bob, 'ada'), [1], 'nothing was signed twice')
-  assert.deepEqual((await bob.notes()).filter((text) => text !== 'from the copy'), ['1', 'the first goes on', 'the copy writes'])
+  assert.deepEqual(
+    (await bob.notes()).filter((text) => text !== 'from the copy'),
+    ['1', 'the first goes on', 'the copy writes']
+  )
   await verified(bob)
 })
 
@@ -200,18 +209,26 @@ test('CHAIN-3 CHAIN-4 a log whose end was cut off on the disk is contradicted by
 
   await ada.start()
   await connected([ada, bob])
-  await until('bob has healed', async () => (await bob.heads()).filter((head) => held.includes(head)).length === held.length)
+  await until(
+    'bob has healed',
+    async () => (await bob.heads()).filter((head) => held.includes(head)).length === held.length
+  )
   assert.equal((await bob.cli('log', 'verify')).code, 0)
   await converged([ada, bob])
 })
 
 /** What an editor of the store's files would do: the newest append of the author goes. */
 async function cutLastAppend(node: NodeHome, author: string): Promise<void> {
-  const store = await openLevelStore({ folder: node.path('store'), backups: node.path('backups'), logger: silentLogger })
+  const store = await openLevelStore({
+    folder: node.path('store'),
+    backups: node.path('backups'),
+    logger: silentLogger
+  })
   try {
     for (const range of [RANGES.append, RANGES.payload]) {
       const key = prefixed(range, Buffer.from(author, 'hex'))
-      for await (const [last] of store.entries(rangeOf(key, { reverse: true, limit: 1 }))) await store.write([{ type: 'del', key: last }], { sync: true })
+      for await (const [last] of store.entries(rangeOf(key, { reverse: true, limit: 1 })))
+        await store.write([{ type: 'del', key: last }], { sync: true })
     }
   } finally {
     await store.close()
@@ -246,7 +263,10 @@ test('CHAIN-10 kill −9 in the middle of appends loses nothing that was acknowl
   const notes = await bob.notes()
   const held = new Set(notes)
   assert.equal(held.size, notes.length, 'nothing twice')
-  assert.deepEqual(acknowledged.filter((text) => !held.has(text)), [])
+  assert.deepEqual(
+    acknowledged.filter((text) => !held.has(text)),
+    []
+  )
   assert.deepEqual(await epochsOf(bob, 'ada'), [1])
   assert.ok(existsSync(ada.path('store')))
 })

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { connected, converged, MeshKit, until } from './mesh-kit.ts'
+import { connected, converged, MeshKit, type NodeHome, until } from './mesh-kit.ts'
 
 test('SYNC-1 SYNC-2 CHAIN-6 gossip reaches every member, one that was away catches up, and all hold the same chains', async (t) => {
   const kit = new MeshKit(t)
@@ -25,4 +25,37 @@ test('SYNC-1 SYNC-2 CHAIN-6 gossip reaches every member, one that was away catch
   await converged([ada, bob, cyd])
   const printed = await cyd.cli('log', 'verify')
   assert.equal(printed.code, 0, printed.stdout)
+})
+
+test('SYNC-2 SYNC-5 two halves that wrote apart, one of them killed in the act, come together with nothing lost or doubled', async (t) => {
+  const kit = new MeshKit(t)
+  const nodes = await kit.mesh('ada', 'bob', 'cyd', 'dan')
+  const [ada, bob, cyd, dan] = nodes
+  assert.ok(ada && bob && cyd && dan)
+  const written: string[] = []
+  const write = async (node: NodeHome, text: string): Promise<void> => {
+    await node.append(text)
+    written.push(text)
+  }
+  for (const node of nodes) await write(node, `${node.name} together`)
+  await converged(nodes)
+
+  await Promise.all([cyd.stop(), dan.stop()])
+  for (let round = 1; round <= 5; round++)
+    await Promise.all([ada, bob].map((node) => write(node, `${node.name} apart ${round}`)))
+  await converged([ada, bob])
+  await Promise.all([ada.stop(), bob.stop()])
+
+  await Promise.all([cyd.start(), dan.start()])
+  await connected([cyd, dan])
+  for (let round = 1; round <= 5; round++)
+    await Promise.all([cyd, dan].map((node) => write(node, `${node.name} apart ${round}`)))
+  await dan.kill()
+  await Promise.all([ada.start(), bob.start()])
+  await write(cyd, 'cyd sees the first half')
+  await dan.start()
+  await connected(nodes)
+  await write(dan, 'dan is back')
+  await converged(nodes)
+  for (const node of nodes) assert.deepEqual((await node.notes()).sort(), [...written].sort(), node.name)
 })

@@ -5,16 +5,20 @@ import { randomBytes } from 'node:crypto'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { homePaths } from '../../src/config/paths.ts'
 import { openOrCreateIdentity } from '../../src/identity/identity-store.ts'
 import { parseInvite } from '../../src/identity/invite.ts'
 import { loadMeshFile } from '../../src/identity/mesh-file.ts'
-import { homePaths } from '../../src/config/paths.ts'
 import { type Canary, scanBytes, scanForCanaries } from '../canary.ts'
 import { connected, converged, MeshKit, type NodeHome, type Ran } from './mesh-kit.ts'
 
 /** Command line, environment aside, and title of every process of the kit that runs now. */
 function processTexts(nodes: readonly NodeHome[]): string {
-  return nodes.map((node) => ['cmdline', 'comm', 'status'].map((file) => readFileSync(`/proc/${node.pid}/${file}`, 'utf8')).join('\n')).join('\n')
+  return nodes
+    .map((node) =>
+      ['cmdline', 'comm', 'status'].map((file) => readFileSync(`/proc/${node.pid}/${file}`, 'utf8')).join('\n')
+    )
+    .join('\n')
 }
 
 test('ID-9 no secret is in any log, error, event, answer, screen, process title or file where it does not belong', async (t) => {
@@ -30,7 +34,10 @@ test('ID-9 no secret is in any log, error, event, answer, screen, process title 
   const screens: Ran[] = []
   const ada = kit.home('ada')
   const bob = kit.home('bob')
-  for (const node of [ada, bob]) writeFileSync(node.path('config.toml'), `[node]\nname = "${node.name}"\n\n[log]\nlevel = "debug"\n`, { mode: 0o600 })
+  for (const node of [ada, bob])
+    writeFileSync(node.path('config.toml'), `[node]\nname = "${node.name}"\n\n[log]\nlevel = "debug"\n`, {
+      mode: 0o600
+    })
   const run = async (node: NodeHome, stdin: string, ...args: readonly string[]): Promise<Ran> => {
     const ran = await node.cliWith({ stdin, env }, ...args)
     screens.push(ran)
@@ -56,17 +63,42 @@ test('ID-9 no secret is in any log, error, event, answer, screen, process title 
   await converged([ada, bob])
 
   const titles = processTexts([ada, bob])
-  for (const args of [['status'], ['member', 'list'], ['invite', 'list'], ['log', 'show'], ['log', 'heads'], ['doctor'], ['config', 'show'], ['credential', 'list'], ['peer', 'list'], ['why'], ['paths'], ['identity', 'show'], ['log', 'show', '--json']]) {
+  for (const args of [
+    ['status'],
+    ['member', 'list'],
+    ['invite', 'list'],
+    ['log', 'show'],
+    ['log', 'heads'],
+    ['doctor'],
+    ['config', 'show'],
+    ['credential', 'list'],
+    ['peer', 'list'],
+    ['why'],
+    ['paths'],
+    ['identity', 'show'],
+    ['log', 'show', '--json']
+  ]) {
     await run(ada, '', ...args)
   }
   // Failures are where secrets leak: a used invite, a cut one, a bad credential, a wrong passphrase, a damaged record.
   const eve = kit.home('eve')
-  for (const args of [['join', line], ['join', line.slice(0, -2)], ['join', line, '--verbose']]) screens.push(await eve.cliWith({}, '--json', ...args))
+  for (const args of [
+    ['join', line],
+    ['join', line.slice(0, -2)],
+    ['join', line, '--verbose']
+  ])
+    screens.push(await eve.cliWith({}, '--json', ...args))
   await run(ada, `${credential}\n`, 'credential', 'set', 'no/such', '--verbose')
   await ada.stop()
   const wrongFile = join(kit.folder, 'wrong')
   writeFileSync(wrongFile, `${passphrase}x`, { mode: 0o600 })
-  const locked = await ada.cliWith({ env: { PMESH_PASSPHRASE_FILE: wrongFile } }, '--verbose', 'node', 'start', '--no-mdns')
+  const locked = await ada.cliWith(
+    { env: { PMESH_PASSPHRASE_FILE: wrongFile } },
+    '--verbose',
+    'node',
+    'start',
+    '--no-mdns'
+  )
   screens.push(locked)
   assert.equal(locked.code, 11, locked.stderr)
   await run(ada, '', 'credential', 'rotate')
@@ -95,6 +127,10 @@ test('ID-9 no secret is in any log, error, event, answer, screen, process title 
   // The scan finds what is there: the screens that show a secret once, and the files that hold one.
   assert.notDeepEqual(scanBytes(init.stdout, canaries), [])
   assert.notDeepEqual(scanBytes(made.stdout, canaries), [])
-  assert.deepEqual([...new Set(scanForCanaries(kit.folder, canaries).map((hit) => hit.file))].sort(), ['passphrase', 'psk', 'wrong'])
+  assert.deepEqual([...new Set(scanForCanaries(kit.folder, canaries).map((hit) => hit.file))].sort(), [
+    'passphrase',
+    'psk',
+    'wrong'
+  ])
   assert.ok(readdirSync(ada.folder).includes('pmesh.log'))
 })
