@@ -52,6 +52,10 @@ export function addMeshCommands(program: Command, define: Define): void {
     'name this node the founder by the 24 recovery words, read from a prompt or stdin',
     async () => (await import('./commands/founder-name.ts')).nameFounder
   ).option('--yes', 'do not ask')
+  addIdentityCommands(program, define)
+}
+
+function addIdentityCommands(program: Command, define: Define): void {
   const identity = program.command('identity').description('the key of this node')
   define(
     identity,

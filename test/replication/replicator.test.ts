@@ -151,7 +151,9 @@ test('SYNC-4 nothing large is sent to a peer whose queue is full', () => {
   bench.up('bob', bob)
   bench.step({ kind: 'writable', peer: 'bob', writable: false })
   assert.deepEqual(
-    bench.message('bob', { kind: 'digest', digest: new Uint8Array(32), asks: false }).filter(({ kind }) => kind === 'send'),
+    bench
+      .message('bob', { kind: 'digest', digest: new Uint8Array(32), asks: false })
+      .filter(({ kind }) => kind === 'send'),
     []
   )
   assert.equal(

@@ -55,7 +55,8 @@ export async function restoreIdentityBackup(context: CommandContext, [file]: rea
 async function backupPassphrase(context: CommandContext): Promise<string> {
   const fromFile = passphraseFromFile(context)
   if (fromFile !== undefined) return fromFile
-  if (!context.canAsk) throw new MeshError('IDENTITY_LOCKED', 'the backup is sealed by a passphrase and nobody can be asked')
+  if (!context.canAsk)
+    throw new MeshError('IDENTITY_LOCKED', 'the backup is sealed by a passphrase and nobody can be asked')
   return askHidden(context, 'Passphrase of the backup')
 }
 
