@@ -1,6 +1,13 @@
 // Controls switched off one at a time: `npm run mutants [ID…]` applies each replacement to a copy of the tree and runs the tests that
 // cite the id; at least one of them must turn red.
 
+import { CHAINS_MUTANTS } from './mutants/chains.ts'
+import { IDENTITY_MUTANTS } from './mutants/identity.ts'
+import { LOCAL_MUTANTS } from './mutants/local.ts'
+import { MEMBERS_MUTANTS } from './mutants/members.ts'
+import { RECOVERY_MUTANTS } from './mutants/recovery.ts'
+import { REPLICATION_MUTANTS } from './mutants/replication.ts'
+
 export interface Mutant {
   /** The promise whose tests must turn red. */
   readonly id: string
@@ -13,4 +20,11 @@ export interface Mutant {
   readonly replace: string
 }
 
-export const MUTANTS: readonly Mutant[] = []
+export const MUTANTS: readonly Mutant[] = [
+  ...IDENTITY_MUTANTS,
+  ...CHAINS_MUTANTS,
+  ...RECOVERY_MUTANTS,
+  ...REPLICATION_MUTANTS,
+  ...MEMBERS_MUTANTS,
+  ...LOCAL_MUTANTS
+]

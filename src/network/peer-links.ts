@@ -11,6 +11,7 @@ import type { Logger } from '../base/logger.ts'
 import { MeshError, messageOf } from '../base/mesh-error.ts'
 import { FramedStream } from './framed-stream.ts'
 import { KeyedWaiters } from './keyed-waiters.ts'
+import { clearTimers, type Link, newLink, newPeer, type Peer } from './linked-peer.ts'
 import type { NetworkHandlers, PeerKey } from './network-contract.ts'
 import { tryPeerKeyOf } from './peer-key.ts'
 import { PENALTY, type Penalties } from './penalties.ts'
@@ -30,26 +31,6 @@ export interface LinkEvents extends Pick<NetworkHandlers, 'hello' | 'checkHello'
   down(peer: PeerKey): void
   /** No connection is left. `upMs`: how long the last link was up, 0 if never. */
   disconnected(peer: PeerKey, fate: { upMs: number; refused: boolean }): void
-}
-
-interface Link {
-  readonly connection: Connection
-  frames: FramedStream | null
-  helloReceived: boolean
-  helloAccepted: boolean
-  acceptedByPeer: boolean
-  upAtMs: number | null
-}
-
-interface Peer {
-  readonly key: PeerKey
-  readonly connections: Set<Connection>
-  link: Link | null
-  helloTimer: NodeJS.Timeout | null
-  spareTimer: NodeJS.Timeout | null
-  lastUpMs: number
-  dialled: boolean
-  endedByUs: boolean
 }
 
 export class PeerLinks {
@@ -229,6 +210,8 @@ export class PeerLinks {
       stream.abort(new Error('not admitted'))
     } else if (this.#self < peer.key) {
       stream.abort(new Error('the side with the smaller key opens the sync stream'))
+    } else if (peer.link !== null && peer.link.upAtMs !== null && peer.link.connection !== connection) {
+      this.#challenge(peer, stream, connection)
     } else {
       const before = peer.link
       if (before !== null) this.#linkEnded(peer, before, 'the peer opened another stream')
@@ -256,6 +239,42 @@ export class PeerLinks {
     const hello = this.#events.hello(peer.key)
     if (hello.length === 0 || hello.length > HELLO_BYTES_MAX) throw new Error('our hello is empty or over its limit')
     link.frames.send(hello)
+  }
+
+  /**
+   * A stream on another connection while a link is up: of the process that holds the link, which may change its connection, or of another
+   * with the same key, which must not take the link away. The hello tells, and the handler decides.
+   */
+  #challenge(peer: Peer, stream: Stream, connection: Connection): void {
+    const link = newLink(connection)
+    const giveUp = (why: string): void => connection.abort(new Error(why))
+    const timer = setTimeout(() => giveUp('no hello in time'), HELLO_TIMEOUT_MS)
+    const judge = async (hello: Uint8Array): Promise<void> => {
+      const accepted = await this.#events.checkHello(peer.key, hello)
+      if (!accepted || this.#stopped || !peer.connections.has(connection)) return giveUp('another link is up')
+      if (peer.link !== null) this.#linkEnded(peer, peer.link, 'the peer opened another stream')
+      peer.link = link
+      link.helloAccepted = true
+      link.frames?.send(this.#events.hello(peer.key))
+      link.frames?.send(ACCEPTED)
+    }
+    link.frames = new FramedStream(stream, LIMITS.messageBytesMax, {
+      message: (message) => {
+        if (peer.link === link) return this.#onMessage(peer, link, message)
+        if (link.helloReceived || message.length === 0 || message.length > HELLO_BYTES_MAX) return giveUp('out of turn')
+        link.helloReceived = true
+        judge(message)
+          .catch((error: unknown) => giveUp(messageOf(error)))
+          .finally(() => clearTimeout(timer))
+          .catch((error: unknown) => this.#logger.error('a hello was not judged', { error: messageOf(error) }))
+      },
+      writable: () => this.#events.writable(peer.key),
+      ended: () => this.#linkEnded(peer, link, 'the peer ended the stream'),
+      closed: ({ error }) => {
+        clearTimeout(timer)
+        this.#linkEnded(peer, link, error === undefined ? 'the stream closed' : messageOf(error))
+      }
+    })
   }
 
   #onMessage(peer: Peer, link: Link, message: Uint8Array): void {
@@ -340,37 +359,6 @@ export class PeerLinks {
     this.#penalties.add(peer.key, points, reason)
     this.cut(peer.key, reason)
   }
-}
-
-function newPeer(key: PeerKey): Peer {
-  return {
-    key,
-    connections: new Set(),
-    link: null,
-    helloTimer: null,
-    spareTimer: null,
-    lastUpMs: 0,
-    dialled: false,
-    endedByUs: false
-  }
-}
-
-function newLink(connection: Connection): Link {
-  return {
-    connection,
-    frames: null,
-    helloReceived: false,
-    helloAccepted: false,
-    acceptedByPeer: false,
-    upAtMs: null
-  }
-}
-
-function clearTimers(peer: Peer): void {
-  if (peer.helloTimer !== null) clearTimeout(peer.helloTimer)
-  if (peer.spareTimer !== null) clearTimeout(peer.spareTimer)
-  peer.helloTimer = null
-  peer.spareTimer = null
 }
 
 function refusal(peer: PeerKey): MeshError {

@@ -264,7 +264,7 @@ export class MeshNode {
     const hello = this.gate.helloOf(peer)
     if (hello === null) return
     this.directory.seen(peer)
-    this.shell.peerUp(peer, hello.instance, hello.timeMs)
+    this.shell.step({ kind: 'peer-up', peer, key: peer, instance: hello.instance, timeMs: hello.timeMs })
     this.#askAddresses(peer)
   }
 

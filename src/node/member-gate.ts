@@ -152,6 +152,7 @@ export class MemberGate {
       return false
     if (Math.abs(hello.timeMs - clock.now()) > HELLO_SKEW_MS_MAX)
       logger.warn('a member’s clock is more than a day off', { peer })
+    if (this.#isTwin(peer, hello.instance)) return false
     const member = log.view.members.get(peer)
     if (
       member === undefined ? !this.#pathHolds(sender, hello.certificates, hello.namedFounder) : member.removal !== null
@@ -159,6 +160,28 @@ export class MemberGate {
       return false
     this.#refusals.delete(peer)
     this.#hellos.set(peer, { instance: hello.instance, timeMs: hello.timeMs, version: hello.version })
+    return true
+  }
+
+  /**
+   * One link per key: while it is up, another running copy of the key is not let in. A link that does not answer any more is cut, so that the
+   * same node after a crash comes in with its next try.
+   */
+  #isTwin(peer: PublicKeyHex, instance: Uint8Array): boolean {
+    const known = this.#hellos.get(peer)
+    const { network, logger } = this.#options
+    if (known === undefined || equalBytes(known.instance, instance)) return false
+    if (
+      !network()
+        .peers()
+        .some((info) => info.peer === peer)
+    )
+      return false
+    logger.warn('another running node with the key of a linked member was refused', { peer })
+    network()
+      .ping(peer)
+      .catch(() => network().hangUp(peer))
+      .catch((error: unknown) => logger.warn('a link could not be cut', { peer, message: messageOf(error) }))
     return true
   }
 

@@ -75,7 +75,7 @@ export function createNodeService(runtime: NodeRuntime): NodeApi {
         sealedBy: runtime.sealedBy
       }
     },
-    identityClaim: async () => runtime.node.shell.step({ kind: 'claim', timeMs: systemClock.now() }),
+    identityClaim: async () => claimIdentity(runtime.node),
     recoveryOverride: async () => runtime.node.shell.step({ kind: 'override' }),
 
     members: async () => memberStatuses(viewOf(runtime.node)),
@@ -151,6 +151,16 @@ async function showMember(node: MeshNode, member: MemberState): Promise<MemberDe
   const stored = head === null || head === undefined ? null : await node.log.reader.bySuffix(suffixOf(head))
   const event = stored?.blocks.rows[admission.seq - stored.head.firstSeq]
   return { ...detail, admittedAt: event === undefined ? null : isoTime(event.timeMs) }
+}
+
+/** PEER_UNREACHABLE when no member links to this copy: a claim that nobody hears stops nobody. */
+async function claimIdentity(node: MeshNode): Promise<void> {
+  const members = [...node.log.view.members.values()].filter((member) => member.removal === null)
+  if (members.length > 1 && node.network.peers().length === 0) {
+    const hint = 'Stop the other copy: members link to one at a time.'
+    throw new MeshError('PEER_UNREACHABLE', 'the claim would reach nobody: no member links to this copy', { hint })
+  }
+  node.shell.step({ kind: 'claim', timeMs: systemClock.now() })
 }
 
 /** The rank and rights of this node's next event. MEMBER_FORBIDDEN when they do not reach over `member`. */

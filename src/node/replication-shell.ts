@@ -8,7 +8,7 @@ import { messageOf } from '../base/mesh-error.ts'
 import { type SigningKey, verifySignature } from '../identity/ed25519.ts'
 import { TAGS } from '../identity/tags.ts'
 import { frameAppend, framedBytes } from '../log/append-codec.ts'
-import { type Beacon, INSTANCE_BYTES, type Instance, signBeacon, tryDecodeBeacon } from '../log/beacon.ts'
+import { INSTANCE_BYTES, type Instance, signBeacon, tryDecodeBeacon } from '../log/beacon.ts'
 import type { EventLog, LogCommit } from '../log/event-log.ts'
 import type { CheckedFrame } from '../log/frame-check.ts'
 import { grantAt, insideCut } from '../log/mesh-fold.ts'
@@ -55,8 +55,6 @@ const POINTS: Readonly<Record<PeerFault, number>> = {
   flood: 50
 }
 
-const INSTANCES_PER_AUTHOR_MAX = 4
-
 export class ReplicationShell {
   readonly #options: ReplicationShellOptions
   readonly #replicator: Replicator
@@ -64,7 +62,6 @@ export class ReplicationShell {
   readonly #timers = new Map<TimerId, NodeJS.Timeout>()
   /** Frames that the gossip validator has checked, until they are stored: nothing is decoded twice. */
   readonly #checked = new WeakMap<Uint8Array, CheckedFrame>()
-  readonly #instances = new Map<PublicKeyHex, Map<string, Uint8Array>>()
   readonly #unlisten: () => void
   /** Events in a format, flag or encoding that this version does not know were offered. */
   formatUnknown = false
@@ -120,37 +117,13 @@ export class ReplicationShell {
     }
   }
 
-  /**
-   * A member is linked. Two running copies of one key share the one link that others have to it and never meet: each is shown what the
-   * other last said, so that the later-started finds out (PROTOCOL §4 "instance").
-   */
-  peerUp(peer: PublicKeyHex, instance: Uint8Array, timeMs: number): void {
-    this.step({ kind: 'peer-up', peer, key: peer, instance, timeMs })
-    for (const [name, bytes] of this.#instances.get(peer) ?? []) {
-      if (name !== toHex(instance)) this.#run({ kind: 'send', peer, message: { kind: 'beacon', bytes } })
-    }
-  }
-
   message(peer: PublicKeyHex, bytes: Uint8Array): void {
     const message = tryDecodeSyncMessage(bytes)
     if (message === null) {
       this.#options.network().penalise(peer, POINTS['frame-invalid'], 'a sync message that does not decode')
       return
     }
-    const beacon = message.kind === 'beacon' ? tryDecodeBeacon(message.bytes) : null
-    if (message.kind === 'beacon' && beacon !== null && this.#countsFrom(beacon.head)) this.#note(beacon, message.bytes)
     this.step({ kind: 'message', peer, message })
-  }
-
-  /** The newest beacon of each of an author's last instances. */
-  #note(beacon: Beacon, bytes: Uint8Array): void {
-    const author = toHex(beacon.head.author)
-    const instances = this.#instances.get(author) ?? new Map<string, Uint8Array>()
-    const name = toHex(beacon.instance)
-    instances.delete(name)
-    instances.set(name, bytes)
-    if (instances.size > INSTANCES_PER_AUTHOR_MAX) instances.delete(instances.keys().next().value ?? '')
-    this.#instances.set(author, instances)
   }
 
   /** Validator and delivery of gossip (PROTOCOL §6): what lacks a predecessor is accepted, parked and synced. */
@@ -168,7 +141,6 @@ export class ReplicationShell {
         const beacon = tryDecodeBeacon(message.bytes)
         if (beacon === null) return 'reject'
         if (!this.#countsFrom(beacon.head)) return 'ignore'
-        this.#note(beacon, message.bytes)
         this.step({ kind: 'beacon', beacon })
         return 'accept'
       }

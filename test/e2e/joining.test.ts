@@ -59,7 +59,7 @@ test('MEMBER-2 an invite admits one node once; used, expired, revoked, cut, fore
   assert.equal(await stateOf(), 'open', 'nothing of that used the invite up')
 
   assert.equal(
-    (await eve.cli('join', ...(open.line.match(/.{1,60}/g) ?? []))).code,
+    (await eve.cli('join', open.line.replaceAll(/.{60}/g, '$&\n  '))).code,
     0,
     'a wrapped line is put together again'
   )

@@ -36,6 +36,8 @@ test('SYNC-5 a frame that is cut at any byte leaves whole appends, and what is a
       Array.from({ length: appends }, () => 'stored'),
       `cut at byte ${cut}`
     )
+    assert.deepEqual(new Set(kinds(await carol.ingest(whole.bytes, 'sync'))), new Set(['known']))
+    assert.equal((await verify(carol, mesh.alice)).events, tip.lastSeq)
     assert.equal(await stateHash(carol), wanted)
     await carol.close()
   }

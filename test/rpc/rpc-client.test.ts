@@ -162,6 +162,7 @@ test('RPC-5 what changes who is in or stops the node is for admins, what only lo
   const of = (scope: string) =>
     Object.entries(METHODS).flatMap(([name, method]) => (method.scope === scope ? [name] : []))
   assert.deepEqual(of('admin').sort(), [
+    'founder/name',
     'identity/claim',
     'invite/create',
     'invite/revoke',
