@@ -228,10 +228,25 @@ export const LOCAL_MUTANTS: readonly Mutant[] = [
     replace: '  void chmod\n'
   },
   {
+    id: 'HARD-2',
+    what: 'a further port is listened on',
+    file: 'src/config/config-schema.ts',
+    find: "default(['/ip4/0.0.0.0/tcp/4701'])",
+    replace: "default(['/ip4/0.0.0.0/tcp/4701', '/ip4/0.0.0.0/tcp/4799'])"
+  },
+  {
     id: 'PRIVATE-1',
     what: 'mDNS runs although it is off',
     file: 'src/network/main-host.ts',
     find: '...(options.mdns ? { peerDiscovery:',
     replace: '...(options.mdns || privateKey !== null ? { peerDiscovery:'
+  },
+  {
+    id: 'PRIVATE-1',
+    what: 'a node opens a socket by itself',
+    file: 'src/network/mesh-network.ts',
+    find: '    redial.start()\n  }',
+    replace:
+      "    redial.start()\n    void import('node:dgram').then(({ createSocket }) => createSocket('udp4').bind(0))\n  }"
   }
 ]

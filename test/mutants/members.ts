@@ -33,10 +33,31 @@ export const MEMBERS_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'MEMBER-1',
-    what: 'the hello of another mesh is accepted',
+    what: 'messages before the hellos are accepted are delivered',
+    file: 'src/network/peer-links.ts',
+    find: 'if (link.upAtMs !== null && message.length > 0) {',
+    replace: 'if (message.length > 0 && link.helloReceived) {'
+  },
+  {
+    id: 'MEMBER-1',
+    what: 'hellos need no signature',
     file: 'src/node/member-gate.ts',
-    find: 'if (hello === null || !equalBytes(hello.mesh, log.mesh)) return false',
-    replace: 'if (hello === null) return false'
+    find: '    if (\n      !verifySignature(\n',
+    replace: '    if (\n      sender.length === 0 &&\n      !verifySignature(\n'
+  },
+  {
+    id: 'MEMBER-1',
+    what: 'the hello of whoever has no certificates is accepted',
+    file: 'src/node/member-gate.ts',
+    find: '!this.#pathHolds(sender, hello.certificates, hello.namedFounder) : member.removal !== null',
+    replace: 'false : member.removal !== null'
+  },
+  {
+    id: 'MEMBER-1',
+    what: 'the hello of a removed member is accepted',
+    file: 'src/node/member-gate.ts',
+    find: 'hello.namedFounder) : member.removal !== null',
+    replace: 'hello.namedFounder) : false'
   },
   {
     id: 'MEMBER-2',
@@ -72,6 +93,13 @@ export const MEMBERS_MUTANTS: readonly Mutant[] = [
     file: 'src/node/join-mesh.ts',
     find: ' || !equalBytes(challenge.mesh, invite.mesh)) throw',
     replace: ') throw'
+  },
+  {
+    id: 'MEMBER-2',
+    what: 'any proof redeems an invite',
+    file: 'src/node/member-gate.ts',
+    find: 'secret !== null && joinProofValid(secret, fields, proof.proof)',
+    replace: 'secret !== null'
   },
   {
     id: 'MEMBER-3',

@@ -36,7 +36,7 @@ export const RECOVERY_MUTANTS: readonly Mutant[] = [
     what: 'verifying keeps what it has read',
     file: 'src/log/verify-log.ts',
     find: '    this.events += head.count\n',
-    replace: '    this.events += head.count\n    Object.assign(this, { [`kept ${this.events}`]: blocks })\n'
+    replace: "    this.events += head.count\n    Object.assign(this, { ['kept ' + this.events]: blocks })\n"
   },
   {
     id: 'CHAIN-11',

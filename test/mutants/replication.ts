@@ -47,6 +47,13 @@ export const REPLICATION_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'SYNC-2',
+    what: 'the back-off has no limit',
+    file: 'src/network/redial.ts',
+    find: 'Math.min(LIMITS.redialMsMax, full)',
+    replace: 'Math.min(1e9, full)'
+  },
+  {
+    id: 'SYNC-2',
     what: 'a peer that differs is taken for equal',
     file: 'src/replication/frontier.ts',
     find: 'if (equalBytes(digest, this.#core.chains.digest())) {',

@@ -6,6 +6,8 @@ import { countOf, formatCount, formatDuration } from '../human-text.ts'
 import type { Output } from '../output.ts'
 
 const VERIFICATION_FAILED_EXIT = 14
+/** Nothing of that author is here: neither valid nor broken. */
+const UNKNOWN = 'LOG_UNKNOWN'
 
 export async function verifyLog(
   context: CommandContext,
@@ -25,18 +27,21 @@ export function printReport(out: Output, report: VerifyReport): void {
   const countWidth = Math.max(0, ...report.chains.map(({ events }) => formatCount(events).length))
   for (const chain of report.chains) {
     const head = ` ${chain.author.name.padEnd(nameWidth)}   ${formatCount(chain.events).padStart(countWidth)} events   `
+    const unknown = chain.code === UNKNOWN
     out.line(
-      chain.ok ? { text: '✓', style: 'green' } : { text: '✗', style: 'red' },
+      chain.ok ? { text: '✓', style: 'green' } : unknown ? { text: '?', style: 'yellow' } : { text: '✗', style: 'red' },
       head,
       chain.ok ? soundText(chain) : (chain.message ?? 'does not verify')
     )
-    if (!chain.ok) out.line(`  code ${chain.code ?? 'LOG_VERIFICATION_FAILED'}   keep the evidence: ${evidence(chain)}`)
+    if (!chain.ok && !unknown)
+      out.line(`  code ${chain.code ?? 'LOG_VERIFICATION_FAILED'}   keep the evidence: ${evidence(chain)}`)
   }
-  const failed = report.chains.filter(({ ok }) => !ok).length
+  const failed = report.chains.filter(({ ok, code }) => !ok && code !== UNKNOWN).length
+  const verified = countOf(report.chains.filter(({ ok }) => ok).length, 'chain')
   const chains = countOf(report.chains.length, 'chain')
   if (failed > 0) out.line({ text: `${failed} of ${chains} failed`, style: 'red' })
   else if (!report.ok) out.line({ text: 'nothing is known of that log: it does not count as verified', style: 'red' })
-  else out.line(`${chains} verified: ${countOf(report.events, 'event')} in ${formatDuration(report.elapsedMs)}`)
+  else out.line(`${verified} verified: ${countOf(report.events, 'event')} in ${formatDuration(report.elapsedMs)}`)
 }
 
 function soundText(chain: ChainReport): string {

@@ -1,7 +1,8 @@
 // pmesh node start: runs the node in this process until Ctrl-C, SIGTERM or pmesh node stop.
 
-import { MeshError } from '../../base/mesh-error.ts'
+import { MeshError, messageOf } from '../../base/mesh-error.ts'
 import { checkHome } from '../../config/paths.ts'
+import type { StartedNode } from '../../node/start-node.ts'
 import type { NodeStatus } from '../../rpc/methods.ts'
 import { createRpcServer } from '../../rpc/rpc-server.ts'
 import { isSocketLive } from '../../rpc/socket-file.ts'
@@ -10,6 +11,14 @@ import { countOf, formatCount, formatDuration, shortId, shortPath } from '../hum
 import type { Output } from '../output.ts'
 import { withPassphrase } from '../secret-input.ts'
 import { blockLines } from '../table.ts'
+
+const STREAM_ERRORS: ReadonlySet<string> = new Set([
+  'StreamStateError',
+  'StreamResetError',
+  'StreamAbortedError',
+  'ConnectionClosedError',
+  'MuxerClosedError'
+])
 
 export interface NodeStartOptions {
   readonly bootstrap?: readonly string[]
@@ -40,6 +49,7 @@ export async function startNodeCommand(
   }
   const node = await launch(context, options, socket)
   const server = createRpcServer({ api: node.api, path: socket, logger: node.logger })
+  guardProcess(node)
   const stop = () => void node.stop()
   context.signal.addEventListener('abort', stop)
   try {
@@ -81,6 +91,22 @@ async function announce(
   const status = await api.status()
   if (context.out.json) context.out.value(status)
   else printStarted(context.out, status, elapsedMs, context.userHome)
+}
+
+/**
+ * The network library lets errors of streams that close while they are written escape: a remote side must not end this process by that.
+ * Anything else that nobody caught is a defect: it is logged, and the node stops in order.
+ */
+function guardProcess(node: StartedNode): void {
+  process.on('unhandledRejection', (reason) => {
+    node.logger.error('a rejection that nobody handled', { message: messageOf(reason) })
+  })
+  process.on('uncaughtException', (error) => {
+    node.logger.error('an error that nobody caught', { name: error.name, message: messageOf(error) })
+    if (STREAM_ERRORS.has(error.name)) return
+    process.exitCode = 1
+    node.stop().catch((cause: unknown) => node.logger.error('the stop failed', { message: messageOf(cause) }))
+  })
 }
 
 /** The block of a started node: what listens where, and the next step. */
