@@ -12,13 +12,6 @@ export const LOCAL_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'RPC-1',
-    what: 'a live socket is taken over',
-    file: 'src/rpc/socket-file.ts',
-    find: 'if (await isSocketLive(path)) {',
-    replace: "if (path === '') {"
-  },
-  {
-    id: 'RPC-1',
     what: 'a stale socket stays',
     file: 'src/rpc/socket-file.ts',
     find: '  await unlink(path).catch(',
@@ -30,6 +23,13 @@ export const LOCAL_MUTANTS: readonly Mutant[] = [
     file: 'src/rpc/socket-file.ts',
     find: 'if ((mode & 0o077) !== 0)',
     replace: 'if ((mode & 0o000) !== 0)'
+  },
+  {
+    id: 'RPC-1',
+    what: 'a live socket is removed',
+    file: 'src/rpc/socket-file.ts',
+    find: '  if (await isSocketLive(path)) {\n',
+    replace: '  if (await isSocketLive(path)) {\n    await unlink(path)\n'
   },
   {
     id: 'RPC-2',
