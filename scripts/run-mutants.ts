@@ -2,7 +2,7 @@
 // A mutant is killed when those tests pass untouched and at least one fails with the control off. A survivor fails the run.
 
 import { spawn } from 'node:child_process'
-import { cp, glob, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { chmod, cp, glob, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { availableParallelism, tmpdir } from 'node:os'
 import { basename, dirname, join, relative, sep } from 'node:path'
 import { MUTANTS, type Mutant } from '../test/mutants.ts'
@@ -18,6 +18,8 @@ const root = dirname(import.meta.dirname)
 
 async function copyTree(): Promise<string> {
   const copy = await mkdtemp(join(tmpdir(), 'pmesh-mutants-'))
+  // Tests run the program as another user too.
+  await chmod(copy, 0o755)
   await cp(root, copy, {
     recursive: true,
     filter: (path) =>

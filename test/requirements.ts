@@ -109,6 +109,11 @@ export const REQUIREMENTS: readonly Requirement[] = [
   },
   { id: 'SYNC-2', promise: 'After any partition, heal and churn, all members hold identical chains.' },
   {
+    id: 'SYNC-3',
+    promise:
+      'Malformed, oversized, out-of-order, replayed, unsigned, foreign-mesh and non-member frames are ignored or rejected; the sender’s score falls; the node stays up and its memory stays bounded.'
+  },
+  {
     id: 'SYNC-4',
     promise: 'A slow reader never makes the sender’s memory grow: everything is bounded, with back-pressure.'
   },

@@ -139,7 +139,7 @@ export class ReplicationShell {
         return this.#gossipClaim(message.bytes)
       case 'beacon': {
         const beacon = tryDecodeBeacon(message.bytes)
-        if (beacon === null) return 'reject'
+        if (beacon === null || !equalBytes(beacon.head.mesh, this.#options.log.mesh)) return 'reject'
         if (!this.#countsFrom(beacon.head)) return 'ignore'
         this.step({ kind: 'beacon', beacon })
         return 'accept'

@@ -1,5 +1,6 @@
 // Beacons (PROTOCOL §4): the own head told at most every 5 s on change and regularly else; what the others' beacons say of their chains.
 
+import { equalBytes } from '../base/bytes.ts'
 import { LIMITS } from '../base/limits.ts'
 import { type Beacon, tryDecodeBeacon } from '../log/beacon.ts'
 import { type ChainKey, type Head, type PublicKeyHex, parseChainKey } from '../log/statement.ts'
@@ -83,7 +84,8 @@ export class Beacons {
   /** From a connection: not checked yet. */
   receiveBytes(peer: PeerRecord, bytes: Uint8Array): void {
     const beacon = tryDecodeBeacon(bytes)
-    if (beacon === null) return this.#core.fault(peer, 'beacon-invalid')
+    if (beacon === null || !equalBytes(beacon.head.mesh, this.#core.options.mesh))
+      return this.#core.fault(peer, 'beacon-invalid')
     this.receive(beacon)
   }
 

@@ -77,6 +77,12 @@ test('SYNC-3 gossip that is malformed, unsigned, of another mesh or of nobody’
     ['a head of nobody', 'head', encodeHead(nobodys.head), 'ignore'],
     ['a beacon with a changed signature', 'beacon', flipped(beacon), 'reject'],
     [
+      'a beacon of another mesh',
+      'beacon',
+      signBeacon({ head: foreign.head, timeMs: Date.now(), instance }, bob),
+      'reject'
+    ],
+    [
       'a claim that nobody signed',
       'claim',
       Buffer.concat([Buffer.alloc(24), bob.publicKey, Buffer.alloc(64)]),

@@ -3,6 +3,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { LIMITS } from '../../src/base/limits.ts'
+import { makeInstance, signBeacon } from '../../src/log/beacon.ts'
+import { sealStatement } from '../../src/log/statement.ts'
 import { Bench, find, keyOf, lineOf, sent } from './bench-machine.ts'
 
 const alice = keyOf('alice')
@@ -60,5 +62,21 @@ test('SYNC-3 a peer whose messages exceed its budget is at fault and in the end 
   for (let second = 0; second < 20; second++) {
     const effects = [...bench.message('alice', digest), ...bench.later(1000)]
     assert.equal(find(effects, 'penalise'), undefined)
+  }
+})
+
+test('SYNC-3 a beacon of another mesh says nothing of a chain here and costs its sender', () => {
+  const bench = new Bench()
+  bench.start([alice, bob])
+  bench.up('bob', bob)
+  const tip = lineOf(alice, 1)[0]!
+  const instance = makeInstance(1, new Uint8Array(8))
+  for (const [mesh, fault] of [
+    [tip.mesh, undefined],
+    [new Uint8Array(32).fill(1), 'beacon-invalid']
+  ] as const) {
+    const head = sealStatement({ ...tip, mesh }, alice)
+    const bytes = signBeacon({ head, timeMs: 1, instance }, alice)
+    assert.equal(find(bench.message('bob', { kind: 'beacon', bytes }), 'penalise')?.fault, fault)
   }
 })
