@@ -20,7 +20,7 @@ import { encodeControl } from '../log/control-records.ts'
 import { EventLog } from '../log/event-log.ts'
 import type { EventStore } from '../log/event-store.ts'
 import type { Head, PublicKeyHex } from '../log/statement.ts'
-import { reachableAddresses, tryKeyOfAddress } from '../network/addresses.ts'
+import { parseAddress, reachableAddresses, tryKeyOfAddress } from '../network/addresses.ts'
 import { createMeshNetwork } from '../network/mesh-network.ts'
 import type { MeshNetwork, NetworkHandlers } from '../network/network-contract.ts'
 import {
@@ -374,6 +374,7 @@ export class MeshNode {
 
 function networkOptions(init: NodeInit, mesh: Uint8Array) {
   const { network } = init.config
+  for (const address of [...network.listen, ...network.door, ...network.announce]) parseAddress(address)
   const psk = init.psk ?? init.mesh.psk
   const topic = createHmac('sha256', init.mesh.meshSecret).update('pmesh topic 1').update(mesh).digest('hex')
   return {

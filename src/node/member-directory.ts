@@ -162,8 +162,8 @@ export class MemberDirectory {
     const found = exact.length > 0 ? exact : matches((value) => text.length > 0 && value.startsWith(text))
     if (found.length === 1) return found[0] as PublicKeyHex
     const code = found.length === 0 ? 'MEMBER_UNKNOWN' : 'MEMBER_AMBIGUOUS'
-    const which = found.length === 0 ? 'no member' : `${found.length} members`
-    throw new MeshError(code, `${which} of this mesh go by ${JSON.stringify(text.slice(0, 80))}`)
+    const which = found.length === 0 ? 'no member of this mesh goes' : `${found.length} members of this mesh go`
+    throw new MeshError(code, `${which} by ${JSON.stringify(text.slice(0, 80))}`)
   }
 }
 
