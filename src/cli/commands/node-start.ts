@@ -10,6 +10,7 @@ import type { CommandContext } from '../command-context.ts'
 import { countOf, formatCount, formatDuration, shortId, shortPath } from '../human-text.ts'
 import type { Output } from '../output.ts'
 import { withPassphrase } from '../secret-input.ts'
+import { followSync, type SyncProgress } from '../sync-progress.ts'
 import { blockLines } from '../table.ts'
 
 const STREAM_ERRORS: ReadonlySet<string> = new Set([
@@ -51,13 +52,16 @@ export async function startNodeCommand(
   const server = createRpcServer({ api: node.api, path: socket, logger: node.logger })
   guardProcess(node)
   const stop = () => void node.stop()
+  let sync: SyncProgress | null = null
   context.signal.addEventListener('abort', stop)
   try {
     await server.start()
     if (context.signal.aborted) stop()
     else await announce(context, node.api, performance.now() - startedAt)
+    sync = followSync(context, node.api)
     await node.done
   } finally {
+    sync?.end()
     context.signal.removeEventListener('abort', stop)
     await node.stop()
     await server.stop()
