@@ -1,10 +1,6 @@
 // What check-docs.mjs looks for in one text. It reads no file.
 
-const FOREIGN = [
-  /(?<![\w.~])\/(?:work|root)\//,
-  /"resolved": *"https?:/,
-  /registry=https?:/
-]
+const FOREIGN = [/(?<![\w.~])\/(?:work|root)\//, /"resolved": *"https?:/, /registry=https?:/]
 
 /** Targets of relative links in Markdown `text`, without fragment; code is no link. */
 export function relativeLinks(text: string): string[] {
