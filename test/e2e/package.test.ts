@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { execFile, spawnSync } from 'node:child_process'
-import { mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
@@ -10,6 +10,24 @@ import { promisify } from 'node:util'
 
 const root = dirname(dirname(import.meta.dirname))
 const STEP_MS_MAX = 120_000
+
+test('the packed tarball installs elsewhere, and the demo runs from there', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'pmesh-installed-'))
+  t.after(() => rm(folder, { recursive: true, force: true }))
+  const run = promisify(execFile)
+  const limits = { timeout: STEP_MS_MAX, maxBuffer: 16 * 1024 * 1024 }
+  const { stdout } = await run('npm', ['pack', '--silent', '--pack-destination', folder], { cwd: root, ...limits })
+  await writeFile(join(folder, 'package.json'), '{"private":true}')
+  const tarball = join(folder, stdout.trim().split('\n').at(-1) ?? '')
+  await run('npm', ['install', '--no-audit', '--no-fund', '--loglevel=error', tarball], { cwd: folder, ...limits })
+  const program = join(folder, 'node_modules', 'pmesh', 'bin', 'pmesh.js')
+  const demo = await run(process.execPath, [program, 'demo', '--json'], { cwd: folder, ...limits })
+  const { ok, converged, verified, killed, acknowledgedLost, nodes } = JSON.parse(demo.stdout)
+  assert.deepEqual(
+    { ok, converged, verified, killed, acknowledgedLost, nodes },
+    { ok: true, converged: true, verified: true, killed: true, acknowledgedLost: 0, nodes: 3 }
+  )
+})
 
 test('the packed program runs from its build inside node_modules, and nothing of the house is in it', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'pmesh-package-'))
