@@ -1,7 +1,7 @@
 // The event log: one writer, many readers. Composes the commit writer, the own lane, the frame check and the readers; everything it tells
 // others about is durable. It knows nothing of peers, sockets or LevelDB.
 
-import { equalBytes, toHex, utf8 } from '../base/bytes.ts'
+import { equalBytes, toHex } from '../base/bytes.ts'
 import type { Clock, Random } from '../base/clock.ts'
 import type { Logger } from '../base/logger.ts'
 import { messageOf } from '../base/mesh-error.ts'
@@ -36,7 +36,6 @@ import {
   type PublicKeyHex,
   tryForkProof
 } from './statement.ts'
-import { RANGES } from './store-keys.ts'
 
 export interface EventLogOptions {
   readonly store: EventStore
@@ -395,9 +394,4 @@ export class EventLog {
       }
     }
   }
-}
-
-/** Local text facts that are never replicated: `local/NAME`. */
-export function localKey(name: string): Buffer {
-  return Buffer.concat([Uint8Array.of(RANGES.local), utf8(name)])
 }

@@ -1,7 +1,7 @@
 // The registry of every key range of the store: first byte → meaning. Retired numbers stay listed and are never used again.
 // Suffix of an append: author 32 ‖ chain u32 ‖ epoch u32 ‖ firstSeq u64 ‖ first 8 bytes of its link, so that branches sit side by side.
 
-import { asBuffer } from '../base/bytes.ts'
+import { asBuffer, utf8 } from '../base/bytes.ts'
 import type { KeyRange } from './event-store.ts'
 
 export const RANGES = {
@@ -99,4 +99,9 @@ export function u64(value: number): Buffer {
   const bytes = Buffer.allocUnsafe(8)
   writeU64(bytes, value, 0)
   return bytes
+}
+
+/** Local text facts that are never replicated: `local/NAME`. */
+export function localKey(name: string): Buffer {
+  return prefixed(RANGES.local, utf8(name))
 }

@@ -10,9 +10,9 @@ import { type Certificate, defaultRights, hasRight, issueCertificate, type Role 
 import { checkPublicKey, type SigningKey } from '../identity/ed25519.ts'
 import { encodeInvite, INVITE_NONCE_BYTES, inviteId, inviteSecret } from '../identity/invite.ts'
 import { peerIdOf } from '../identity/peer-id.ts'
-import { type EventLog, localKey } from '../log/event-log.ts'
+import type { EventLog } from '../log/event-log.ts'
 import { grantAt, type MemberState } from '../log/mesh-fold.ts'
-import { rangeOf } from '../log/store-keys.ts'
+import { localKey, rangeOf } from '../log/store-keys.ts'
 import type { InviteRecord } from './node-api.ts'
 
 interface StoredInvite {
