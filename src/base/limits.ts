@@ -118,6 +118,50 @@ export const LIMITS = {
   pageRowsMax: 1000,
   /** Nesting of JSON payloads. */
   jsonDepthMax: 64,
+  /** Largest input of a task, largest arguments of one call: JSON text in UTF-8. */
+  toolInputBytesMax: 256 * KIB,
+  /** Largest result kept in events; beyond it the result is a file of the run with its hash in the log. */
+  toolOutputEventBytesMax: MIB,
+  /** Largest result at all. */
+  toolOutputBytesMax: 8 * MIB,
+  /** What a model or a person sees of one result at once; a note tells of the rest. */
+  toolOutputShownBytesMax: 32 * KIB,
+  /** Time of one call unless its tool says less. */
+  toolTimeMsMax: 30_000,
+  /** Memory of one call. */
+  toolMemoryBytesMax: 512 * MIB,
+  /** Processes of one call. */
+  toolProcessesMax: 64,
+  /** Largest file that a call writes. */
+  toolFileBytesMax: 64 * MIB,
+  /** Bytes that one run leaves in its workspace. */
+  workspaceBytesMax: 256 * MIB,
+  /** Files in a workspace that are tracked; a workspace with more is refused. */
+  workspaceFilesMax: 20_000,
+  /** Runs at once on one node; others wait in the log. */
+  runsMax: 8,
+  /** Open tasks that this node submitted. */
+  tasksOpenMax: 10_000,
+  /** Attempts of a task that are made without a person. */
+  taskAttemptsMax: 3,
+  /** Lease of a run; renewed at a third of it. */
+  leaseMs: 60_000,
+  /** Life of an approval unless the policy says less. */
+  approvalLifeMs: 15 * 60_000,
+  /** Open approvals of one run. */
+  approvalsPerRunMax: 4,
+  /** Steps of an agent: model calls of one run. */
+  agentStepsMax: 24,
+  /** Tool calls of one run. */
+  runCallsMax: 64,
+  /** Time of one model call. */
+  modelTimeMsMax: 120_000,
+  /** Time of one judge call. */
+  judgeTimeMsMax: 30_000,
+  /** Judge calls in flight in the process. */
+  judgesInFlightMax: 4,
+  /** Text that a guard looks at in one piece. */
+  guardTextBytesMax: MIB,
   /** Invites that are open at once. */
   invitesOpenMax: 256,
   /** Longest life of an invite. */

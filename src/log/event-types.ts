@@ -7,16 +7,24 @@ export interface EventType {
   /** Least role whose event has effect. */
   readonly role: Role
   /** Right that its author must hold, if any. */
-  readonly right: 'admit' | 'remove' | 'witness' | null
+  readonly right: 'approve' | 'admit' | 'remove' | 'witness' | null
   readonly schema: number
   /** What the event is about. */
-  readonly entity: 'chain' | 'mesh' | 'member' | 'epoch' | 'branch' | 'user'
+  readonly entity: 'chain' | 'mesh' | 'member' | 'epoch' | 'branch' | 'task' | 'run' | 'approval' | 'node' | 'user'
 }
 
 const record = (role: Role, entity: EventType['entity'], right: EventType['right'] = null): EventType => ({
   class: 'record',
   role,
   right,
+  schema: 1,
+  entity
+})
+
+const content = (entity: EventType['entity']): EventType => ({
+  class: 'content',
+  role: 'member',
+  right: null,
   schema: 1,
   entity
 })
@@ -31,7 +39,40 @@ const REGISTRY: Readonly<Record<string, EventType>> = {
   'member-admitted': record('admin', 'member', 'admit'),
   'member-changed': record('admin', 'member', 'admit'),
   'member-removed': record('admin', 'member', 'remove'),
-  'branch-witnessed': record('member', 'branch', 'witness')
+  'branch-witnessed': record('member', 'branch', 'witness'),
+
+  // Owned by the submitter's chain (PROTOCOL §8).
+  'task-submitted': record('member', 'task'),
+  'task-input': content('task'),
+  'task-assigned': record('member', 'task'),
+  'task-cancelled': record('member', 'task'),
+
+  // Owned by the executor's chain.
+  'run-started': record('member', 'run'),
+  'call-proposed': content('run'),
+  'call-arguments': content('run'),
+  'stage-decided': record('member', 'run'),
+  'stage-explained': content('run'),
+  'approval-requested': record('member', 'approval'),
+  'tool-started': record('member', 'run'),
+  'tool-output': content('run'),
+  'file-changed': content('run'),
+  'tool-finished': record('member', 'run'),
+  'judge-requested': record('member', 'run'),
+  'model-called': record('member', 'run'),
+  'message-added': content('run'),
+  'call-recorded': content('run'),
+  'run-finished': record('member', 'run'),
+
+  // Votes of any member: a set.
+  'approval-voted': record('member', 'approval', 'approve'),
+  'judge-voted': record('member', 'run'),
+
+  // What a node says of itself.
+  'node-announced': content('node'),
+  'policy-recorded': content('node'),
+  'tool-registered': content('node'),
+  'tool-removed': content('node')
 }
 
 const APP_CONTENT: EventType = { class: 'content', role: 'member', right: null, schema: 1, entity: 'user' }
