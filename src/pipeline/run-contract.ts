@@ -1,11 +1,12 @@
 // What a run is given, and what it gives back. The task layer makes the ports on the real log and mesh; tests and replays make others.
 
 import type { Clock, Random } from '../base/clock.ts'
-import type { Guard } from '../guard/contract.ts'
+import type { Guard, GuardOrigin } from '../guard/contract.ts'
 import type { EventDraft } from '../log/append-builder.ts'
 import type { Policy, Principal, Taint, Tier } from '../policy/contract.ts'
-import type { JudgePanel, ToolBox } from './contract.ts'
-import type { RecordedRun } from './recorded-run.ts'
+import type { JudgePanel, ToolBox, ToolDescriptor } from './contract.ts'
+import type { RecordedMessage, RecordedRun } from './recorded-run.ts'
+import type { RunEvent } from './run-events.ts'
 
 /** An approval that was asked for and is not decided. */
 export interface OpenRequest {
@@ -96,3 +97,37 @@ export interface RunUsage {
   readonly outputTokens: number
   readonly costMicros: number | null
 }
+
+export interface RunEnd extends RunUsage {
+  readonly outcome: RunEvent<'run-finished'>['outcome']
+  readonly reason: string
+  /** What the person gets: the tool's output or the agent's answer; '' when nothing may be shown. */
+  readonly answer: string
+}
+
+/** A run as an agent sees it: there is no other way from a model to a tool. Each method records before it returns. */
+export interface RunHandle {
+  readonly signal: AbortSignal
+  readonly recorded: RecordedRun
+  /** Tools that may be offered to a model, with descriptions that passed the guard. */
+  offered(): Promise<readonly ToolDescriptor[]>
+  /** The guardrail over text that is no call's; the text to go on with, null when it is blocked. */
+  guard(subject: 'prompt' | 'answer', origin: GuardOrigin, text: string): Promise<string | null>
+  /** All five stages. Never throws for what the call came to. */
+  call(input: CallInput): Promise<CallResult>
+  recordModel(entry: Omit<RunEvent<'model-called'>, 'attempt'>): Promise<void>
+  recordMessage(message: RecordedMessage): Promise<void>
+  onText(text: string): void
+}
+
+export interface AgentTask {
+  readonly agent: string
+  readonly prompt: string
+  /** Messages of the conversation before this task, oldest first. */
+  readonly history: readonly RecordedMessage[]
+  /** Where the prompt comes from. */
+  readonly origin: 'owner' | 'peer'
+}
+
+/** Runs an agent's task to its end: the model proposes, the run disposes. Throws MeshError AGENT_UNKNOWN, MODEL_…. */
+export type AgentRunner = (run: RunHandle, task: AgentTask) => Promise<RunEnd>
