@@ -128,6 +128,8 @@ export const LIMITS = {
   toolOutputShownBytesMax: 32 * KIB,
   /** Time of one call unless its tool says less. */
   toolTimeMsMax: 30_000,
+  /** A tool that does not end at its own limit is left behind after this. */
+  toolGraceMs: 3_000,
   /** Memory of one call. */
   toolMemoryBytesMax: 512 * MIB,
   /** Processes of one call. */
@@ -138,16 +140,84 @@ export const LIMITS = {
   workspaceBytesMax: 256 * MIB,
   /** Files in a workspace that are tracked; a workspace with more is refused. */
   workspaceFilesMax: 20_000,
+  /** Longest expression of calc, in characters. */
+  calcTextMax: 2048,
+  /** Nesting of an expression of calc. */
+  calcDepthMax: 64,
+  /** Digits of a whole number in calc, on the way and at the end: a product of two of them takes microseconds. */
+  calcDigitsMax: 10_000,
+  /** Digits of a denominator in calc: reducing a fraction of that size takes a millisecond. */
+  calcDenominatorDigitsMax: 1000,
+  /** Largest exponent in calc. */
+  calcExponentMax: 10_000,
+  /** Digits that calc shows of a quotient that does not end. */
+  calcQuotientDigits: 40,
+  /** Path of a file tool, in bytes of UTF-8, and of one of its parts. */
+  filePathBytesMax: 1024,
+  fileNameBytesMax: 255,
+  /** Folders under each other that file.list enters, and entries that it shows. */
+  fileListDepthMax: 16,
+  fileListEntriesMax: 2000,
+  /** Largest file that file.edit takes. */
+  fileEditBytesMax: 8 * MIB,
+  /** Body of one answer from the web that is read whole. */
+  webBodyBytesMax: 8 * MIB,
+  /** Bytes of one streamed answer: a model's, an MCP server's. */
+  webStreamBytesMax: 64 * MIB,
+  /** Body of one request to the web that a tool sends. */
+  webRequestBytesMax: 256 * KIB,
+  /** Redirects that are followed. */
+  webRedirectsMax: 5,
+  /** Looking a name up, and connecting to one of its addresses. */
+  webConnectMs: 10_000,
+  /** Addresses of one name that are tried. */
+  webAddressesMax: 8,
+  /** Origins with open connections, per guard, and connections to each. */
+  webOriginsMax: 64,
+  webConnectionsPerOriginMax: 8,
+  /** MCP servers of one node. */
+  mcpServersMax: 16,
+  /** Tools of one MCP server that are looked at. */
+  mcpToolsMax: 128,
+  /** Description and schema of one MCP tool, in bytes of JSON. */
+  mcpDescriptionBytesMax: 16 * KIB,
+  /** One message of an MCP server over stdio. */
+  mcpLineBytesMax: 8 * MIB,
+  /** Starting an MCP server and listing its tools. */
+  mcpStartMs: 30_000,
+  /** Pause before an MCP server that ended is started again: doubled from the first to the last. */
+  mcpRestartMsMin: 1000,
+  mcpRestartMsMax: 60_000,
+  /** Script, or WASM module, of one tool. */
+  toolCodeBytesMax: MIB,
+  /** Dynamic tools of one node. */
+  toolsRegisteredMax: 256,
+  /** Workers that wait started for a script: a start costs more than most scripts. */
+  scriptWorkersWarm: 2,
+  /** Workers of scripts that live at once. */
+  scriptWorkersMax: 8,
+  /** An interrupted script may end by itself for this long before its worker is killed. */
+  scriptGraceMs: 300,
+  /** Processes that wait started for a WASM module. */
+  wasmProcessesWarm: 1,
+  /** Processes of WASM modules that live at once. */
+  wasmProcessesMax: 4,
+  /** Calls that wait for a place in one sandbox; more are refused. */
+  sandboxWaitersMax: 256,
   /** Runs at once on one node; others wait in the log. */
   runsMax: 8,
   /** Open tasks that this node submitted. */
   tasksOpenMax: 10_000,
+  /** Longest life of a task that nobody has finished. */
+  taskLifeMsMax: 30 * 86_400_000,
   /** Attempts of a task that are made without a person. */
   taskAttemptsMax: 3,
   /** Lease of a run; renewed at a third of it. */
   leaseMs: 60_000,
   /** Life of an approval unless the policy says less. */
   approvalLifeMs: 15 * 60_000,
+  /** Longest life of an approval. */
+  approvalLifeMsMax: 7 * 86_400_000,
   /** Open approvals of one run. */
   approvalsPerRunMax: 4,
   /** Steps of an agent: model calls of one run. */
@@ -156,8 +226,25 @@ export const LIMITS = {
   runCallsMax: 64,
   /** Time of one model call. */
   modelTimeMsMax: 120_000,
+  /** Tries of one model call; only what was not begun to be answered is tried again. */
+  modelAttemptsMax: 3,
+  /** Pause before a model call is tried again: doubled from the first to the last, or what the server asks for up to the last. */
+  modelRetryMsMin: 500,
+  modelRetryMsMax: 20_000,
+  /** Bytes of one answer of a model server. */
+  modelResponseBytesMax: 8 * MIB,
+  /** Tokens of one answer of an agent's model. */
+  modelOutputTokensMax: 8192,
+  /** Tokens of one run of an agent, read and written, unless agents.toml says otherwise. */
+  agentTokensMax: 500_000,
+  /** Calls in a row that a run refuses before it ends: unknown tools, tools of others, invalid arguments. */
+  agentRefusalsMax: 3,
   /** Time of one judge call. */
   judgeTimeMsMax: 30_000,
+  /** Tokens of one answer of a judge. */
+  judgeOutputTokensMax: 1024,
+  /** Text of one judge call: beyond it nothing is judged, so nothing is released. */
+  judgeTextBytesMax: MIB,
   /** Judge calls in flight in the process. */
   judgesInFlightMax: 4,
   /** Text that a guard looks at in one piece. */

@@ -23,12 +23,6 @@ import type { Head, PublicKeyHex } from '../log/statement.ts'
 import { parseAddress, reachableAddresses, tryKeyOfAddress } from '../network/addresses.ts'
 import { createMeshNetwork } from '../network/mesh-network.ts'
 import type { MeshNetwork, NetworkHandlers } from '../network/network-contract.ts'
-import {
-  encodePeerRequest,
-  encodePeerResponse,
-  tryDecodePeerRequest,
-  tryDecodePeerResponse
-} from '../network/wire/rpc-codec.ts'
 import type { ReplicationState } from '../replication/contract.ts'
 import { openLevelStore } from '../store/open-level-store.ts'
 import { markerFits, OwnMarkerWriter, readMarker, storePlace } from '../store/own-marker.ts'
@@ -36,6 +30,7 @@ import { chainOpened } from './found-mesh.ts'
 import { InviteBook } from './invite-book.ts'
 import { MemberDirectory } from './member-directory.ts'
 import { MemberGate } from './member-gate.ts'
+import { PeerRequests } from './peer-requests.ts'
 import { ReplicationShell } from './replication-shell.ts'
 
 export interface NodeInit {
@@ -133,6 +128,7 @@ export class MeshNode {
   readonly gate: MemberGate
   readonly network: MeshNetwork
   readonly shell: ReplicationShell
+  readonly requests: PeerRequests
   readonly startedMs: number
   readonly openedInMs: number
   readonly #parts: NodeParts
@@ -176,6 +172,11 @@ export class MeshNode {
       markerFits: fits,
       markerHead,
       stateChanged: (state) => this.#stateChanged(state)
+    })
+    this.requests = new PeerRequests(() => this.network, logger)
+    this.requests.on('address/exchange', async (_peer, params) => {
+      await this.#learn(params)
+      return this.#addressBook()
     })
     this.network = createMeshNetwork(networkOptions(init, log.mesh), this.#handlers(), {
       clock,
@@ -238,7 +239,7 @@ export class MeshNode {
       message: (peer, message) => shell.message(peer, message),
       writable: (peer) => shell.step({ kind: 'writable', peer, writable: true }),
       gossip: (peer, data) => shell.gossip(peer, data),
-      request: (peer, body) => this.#request(peer, body),
+      request: (peer, body) => this.requests.answer(peer, body),
       door: (peer, protocol, exchange) => gate.door(peer, protocol, exchange),
       discovered: (peer, addresses) => {
         if (log.view.members.get(peer)?.removal === null) this.network.setMember(peer, addresses)
@@ -328,19 +329,15 @@ export class MeshNode {
 
   /** Swaps signed address records with a member: ours for theirs. */
   #askAddresses(peer: PublicKeyHex): void {
-    const body = encodePeerRequest({ method: 'address/exchange', params: this.#addressBody() })
-    this.network
-      .request(peer, body)
-      .then(async (bytes) => {
-        const response = tryDecodePeerResponse(bytes)
-        if (response !== null && 'result' in response) await this.#learn(response.result)
-      })
+    this.requests
+      .ask(peer, 'address/exchange', this.#addressBook())
+      .then((records) => this.#learn(records))
       .catch((error: unknown) =>
         this.init.logger.debug('addresses were not exchanged', { peer, message: messageOf(error) })
       )
   }
 
-  #addressBody(): Buffer {
+  #addressBook(): string[] {
     const records: string[] = []
     let bytes = 0
     for (const record of this.directory.encoded()) {
@@ -348,27 +345,16 @@ export class MeshNode {
       if (bytes > LIMITS.addressBookBytesMax) break
       records.push(toHex(record))
     }
-    return Buffer.from(JSON.stringify(records))
+    return records
   }
 
-  async #learn(body: Uint8Array): Promise<void> {
-    const value: unknown = JSON.parse(Buffer.from(body).toString('utf8'))
+  async #learn(value: unknown): Promise<void> {
     if (!Array.isArray(value)) return
     const records = value
       .filter((text): text is string => typeof text === 'string')
       .map((text) => Buffer.from(text, 'hex'))
     const news = await this.directory.learn(records)
     for (const key of news) if (this.log.view.members.get(key)?.removal === null) this.#follow(key)
-  }
-
-  async #request(peer: PublicKeyHex, body: Uint8Array): Promise<Uint8Array> {
-    const request = tryDecodePeerRequest(body)
-    if (request?.method !== 'address/exchange') {
-      this.network.penalise(peer, 10, 'an unknown request')
-      return encodePeerResponse({ error: 'RPC_METHOD_UNKNOWN' })
-    }
-    await this.#learn(request.params)
-    return encodePeerResponse({ result: this.#addressBody() })
   }
 }
 

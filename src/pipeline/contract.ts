@@ -181,5 +181,7 @@ export interface JudgeVerdict {
   readonly votes: readonly JudgeVote[]
 }
 export interface JudgePanel {
+  /** Answers without asking anybody: its verdict may share an append with the result. */
+  readonly immediate?: boolean
   judge(request: JudgeRequest, signal: AbortSignal): Promise<JudgeVerdict>
 }

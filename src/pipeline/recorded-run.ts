@@ -22,15 +22,19 @@ export type Recorded<Type extends RunEventType> = RunEvent<Type> & { readonly id
 export interface RecordedCall {
   readonly call: number
   proposed: Recorded<'call-proposed'> | null
-  /** Null until every piece is there. */
+  /** What goes on behind the guardrail; null until every piece is there. */
   argumentText: string | null
+  /** As it was given, where the guardrail changed or blocked it. */
+  givenText: string | null
   readonly stages: Recorded<'stage-decided'>[]
   readonly explanations: Map<Stage, string>
   /** Requests of this call, oldest first: another is made when the one before is void. */
   readonly requests: Recorded<'approval-requested'>[]
   started: Recorded<'tool-started'> | null
-  /** Null until every piece is there, or when it is a file of the run. */
-  output: Buffer | null
+  /** What the judges let pass; null until every piece is there. */
+  output: string | null
+  /** The file of the run that holds a longer result. */
+  outputFile: RunEvent<'tool-output'>['file']
   finished: Recorded<'tool-finished'> | null
   readonly changes: RunEvent<'file-changed'>['changes'][number][]
   judgeRequest: Recorded<'judge-requested'> | null
@@ -76,7 +80,8 @@ export function foldRun(events: Iterable<TaskEvent>, executor: PublicKeyHex, att
 class RunFold {
   readonly #run: RecordedRun
   readonly #arguments = new Map<number, Pieces>()
-  readonly #outputs = new Map<number, Pieces & { encoding: BufferEncoding }>()
+  readonly #given = new Map<number, Pieces>()
+  readonly #outputs = new Map<number, Pieces>()
   readonly #messages = new Map<number, Pieces & { first: RunEvent<'message-added'> }>()
 
   constructor(run: RecordedRun) {
@@ -96,10 +101,8 @@ class RunFold {
   finish(): RecordedRun {
     const run = this.#run
     for (const [number, pieces] of this.#arguments) this.#call(number).argumentText = joined(pieces)
-    for (const [number, pieces] of this.#outputs) {
-      const text = joined(pieces)
-      this.#call(number).output = text === null ? null : Buffer.from(text, pieces.encoding)
-    }
+    for (const [number, pieces] of this.#given) this.#call(number).givenText = joined(pieces)
+    for (const [number, pieces] of this.#outputs) this.#call(number).output = joined(pieces)
     const messages: RecordedMessage[] = []
     for (const [index, pieces] of [...this.#messages].sort(([a], [b]) => a - b)) {
       const text = joined(pieces)
@@ -116,11 +119,13 @@ class RunFold {
         call: number,
         proposed: null,
         argumentText: null,
+        givenText: null,
         stages: [],
         explanations: new Map(),
         requests: [],
         started: null,
         output: null,
+        outputFile: null,
         finished: null,
         changes: [],
         judgeRequest: null,
@@ -171,9 +176,10 @@ class RunFold {
         call.started ??= entry
         break
       case 'tool-output': {
-        const { encoding }: RunEvent<'tool-output'> = entry
+        const { file }: RunEvent<'tool-output'> = entry
+        call.outputFile ??= file
         addPiece(
-          piecesOf(this.#outputs, call.call, entry, () => ({ encoding })),
+          piecesOf(this.#outputs, call.call, entry, () => ({})),
           entry
         )
         break
@@ -196,10 +202,10 @@ class RunFold {
   }
 }
 
-/** One verdict per stage and subject: the first. */
+/** One verdict per stage and subject: the first. Descriptions are of several tools. */
 function addStage(call: RecordedCall, decided: Recorded<'stage-decided'>): void {
   const known = call.stages.some(({ stage, subject }) => stage === decided.stage && subject === decided.subject)
-  if (!known) call.stages.push(decided)
+  if (!known || decided.subject === 'description') call.stages.push(decided)
 }
 
 interface Pieces {

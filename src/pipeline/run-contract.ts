@@ -47,6 +47,8 @@ export interface RunPorts {
   policyRecorded(hash: string): boolean
   /** The folder of this run: made when it is first asked for. */
   workspace(): Promise<string>
+  /** Keeps a result that is too long for events as a file of the run; its name. */
+  keepResult(call: number, bytes: Uint8Array): Promise<string>
   /** Live text of a model or a tool, for whoever follows here; not recorded. */
   onText(text: string): void
 }
@@ -90,6 +92,8 @@ export interface CallInput {
   readonly argumentText: string
   /** For the judge: what it is for. */
   readonly purpose: string
+  /** Whose words the arguments are; a model's unless said otherwise. */
+  readonly from?: 'task' | 'model'
 }
 
 export interface RunUsage {

@@ -59,18 +59,26 @@ export const RUN_EVENTS = {
   'call-proposed': z.strictObject({
     ...call,
     tool: word,
+    kind: z.enum(['builtin', 'script', 'wasm', 'command', 'mcp']),
     toolHash: hex(32),
     workspace: z.string().max(4096),
     profile: hex(32),
     nonce: hex(16),
     tier: z.enum(TIERS).nullable(),
     taint: taints,
+    /** What its result brings. */
+    taints: z.enum(['web', 'file', 'tool']).nullable(),
     argumentParts: place,
+    /** What the rules were asked, beside the arguments: with the policy's text a replay asks the same. */
+    policy: hex(32),
+    principal: z.enum(['owner', 'agent', 'token', 'peer']),
+    member: z.string().max(128),
     paths: z.array(z.string().max(4096)).max(64),
-    hosts: z.array(z.string().max(256)).max(64)
+    hosts: z.array(z.string().max(256)).max(64),
+    argv: z.array(z.string()).max(1024).nullable()
   }),
-  /** The exact argument text after the guardrail. */
-  'call-arguments': z.strictObject({ ...call, ...piece, text: z.string() }),
+  /** The exact argument text: `final` is what goes on behind the guardrail; `given` stands beside it where the guardrail changed or blocked it. */
+  'call-arguments': z.strictObject({ ...call, ...piece, form: z.enum(['given', 'final']), text: z.string() }),
   'stage-decided': z.strictObject({
     ...call,
     stage: z.enum(STAGES),
@@ -112,7 +120,13 @@ export const RUN_EVENTS = {
     tier: z.enum(TIERS),
     after
   }),
-  'tool-output': z.strictObject({ ...call, ...piece, encoding: z.enum(['utf8', 'base64']), text: z.string() }),
+  /** What the judges let pass. `file`: a result above 1 MiB is a file of the run; the text is empty then. */
+  'tool-output': z.strictObject({
+    ...call,
+    ...piece,
+    text: z.string(),
+    file: z.strictObject({ name: z.string().max(255), sha256: hex(32), size: count }).nullable()
+  }),
   'file-changed': z.strictObject({
     ...call,
     ...piece,
@@ -129,7 +143,10 @@ export const RUN_EVENTS = {
       )
       .max(512)
   }),
-  /** `file`: a result above 1 MiB stays a file of the run; its hash is salted by nothing and covers all bytes. */
+  /**
+   * `commitment`: SHA-256(payload tag ‖ salt ‖ output as the tool gave it), the salt in `call-recorded`; it is all that is kept of a blocked
+   * output.
+   */
   'tool-finished': z.strictObject({
     ...call,
     status: z.enum(['ok', 'error', 'timeout', 'memory', 'output', 'killed', 'refused']),
@@ -138,9 +155,8 @@ export const RUN_EVENTS = {
     signal: word.nullable(),
     durationMs: z.number().min(0),
     outputBytes: count,
-    outputParts: count,
     truncated: z.boolean(),
-    file: z.strictObject({ name: z.string().max(255), sha256: hex(32), size: count }).nullable(),
+    commitment: hex(32),
     filesChanged: count,
     taint: taints
   }),
@@ -185,6 +201,7 @@ export const RUN_EVENTS = {
     arguments: z.string().max(200),
     result: z.string().max(200),
     status: word,
+    salt: hex(16),
     durationMs: z.number().min(0),
     costMicros: count.nullable()
   }),

@@ -104,14 +104,13 @@ export async function converged(nodes: readonly NodeHome[], unheard = 0): Promis
 
 /** `log verify` over the socket: every chain of this node holds (M5). `unheard` members have written nothing yet. */
 export async function verified(node: NodeHome, unheard = 0): Promise<void> {
-  const { chains } = await node.verify()
-  const silent = chains.filter((chain) => chain.code === 'LOG_UNKNOWN' && chain.events === 0)
-  assert.deepEqual(
-    chains.filter((chain) => !chain.ok && !silent.includes(chain)),
-    [],
-    `${node.name}’s chains verify`
-  )
-  assert.equal(silent.length, unheard, `authors that ${node.name} knows nothing of`)
+  const report = async () => {
+    const { chains } = await node.verify()
+    const silent = chains.filter((chain) => chain.code === 'LOG_UNKNOWN' && chain.events === 0)
+    return { silent, wrong: chains.filter((chain) => !chain.ok && !silent.includes(chain)) }
+  }
+  await until(`${node.name} has heard of all but ${unheard}`, async () => (await report()).silent.length === unheard)
+  assert.deepEqual((await report()).wrong, [], `${node.name}’s chains verify`)
 }
 
 /** The error that a command printed with --json. */
