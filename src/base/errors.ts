@@ -130,6 +130,7 @@ export const ERRORS = {
   TOOL_NAME_INVALID: usage(-32602, 'Names match ^[a-z][a-z0-9_]{0,99}$ and are not reserved.'),
   TOOL_EXISTS: failed(-32602, 'pmesh tool register --replace puts another in its place.'),
   TOOL_INPUT_INVALID: usage(-32602, 'pmesh tool show NAME prints the schema.'),
+  TOOL_SCHEMA_INVALID: usage(-32602, 'Parameters are JSON Schema 2020-12 of an object, without remote references.'),
   TOOL_CODE_CHANGED: exits(14, -32024, 'The code is not the registered one; register it again.'),
   TOOL_CODE_INVALID: usage(-32602, 'The module or script cannot be loaded; see the message.'),
   TOOL_UNAVAILABLE: failed(-32603, 'pmesh doctor tells what is missing.'),

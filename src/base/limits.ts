@@ -138,6 +138,8 @@ export const LIMITS = {
   toolFileBytesMax: 64 * MIB,
   /** Bytes that one run leaves in its workspace. */
   workspaceBytesMax: 256 * MIB,
+  /** Folders under each other in a workspace. */
+  workspaceDepthMax: 64,
   /** Files in a workspace that are tracked; a workspace with more is refused. */
   workspaceFilesMax: 20_000,
   /** Longest expression of calc, in characters. */
@@ -162,6 +164,10 @@ export const LIMITS = {
   fileEditBytesMax: 8 * MIB,
   /** Body of one answer from the web that is read whole. */
   webBodyBytesMax: 8 * MIB,
+  /** Body that the fetch tool reads: escaped as JSON, at most six times as long, it fits into a tool's output. */
+  fetchBodyBytesMax: MIB,
+  /** Headers that the fetch tool sends. */
+  fetchHeadersMax: 32,
   /** Bytes of one streamed answer: a model's, an MCP server's. */
   webStreamBytesMax: 64 * MIB,
   /** Body of one request to the web that a tool sends. */
@@ -190,6 +196,10 @@ export const LIMITS = {
   mcpRestartMsMax: 60_000,
   /** Script, or WASM module, of one tool. */
   toolCodeBytesMax: MIB,
+  /** JSON Schema of the arguments of a registered tool: its event has room for it. */
+  toolSchemaBytesMax: 32 * KIB,
+  /** Memory of one script unless its call says less. */
+  scriptMemoryBytesMax: 64 * MIB,
   /** Dynamic tools of one node. */
   toolsRegisteredMax: 256,
   /** Workers that wait started for a script: a start costs more than most scripts. */
@@ -202,6 +212,16 @@ export const LIMITS = {
   wasmProcessesWarm: 1,
   /** Processes of WASM modules that live at once. */
   wasmProcessesMax: 4,
+  /** Memory of one WASM module unless its call says less. */
+  wasmMemoryBytesMax: 64 * MIB,
+  /** Entries of one table of a WASM module, and tables of one module. */
+  wasmTableEntriesMax: 10_000,
+  wasmTablesMax: 16,
+  /** Imports and exports of a WASM module, each. */
+  wasmNamesMax: 1000,
+  /** Files that a WASM module sees and makes, and those that it has open. */
+  wasmFilesMax: 4096,
+  wasmFilesOpenMax: 256,
   /** Calls that wait for a place in one sandbox; more are refused. */
   sandboxWaitersMax: 256,
   /** Runs at once on one node; others wait in the log. */
@@ -210,6 +230,11 @@ export const LIMITS = {
   tasksOpenMax: 10_000,
   /** Longest life of a task that nobody has finished. */
   taskLifeMsMax: 30 * 86_400_000,
+  /** Earlier tasks of a conversation whose messages a model sees, and tasks that are looked at to find them. */
+  conversationTasksMax: 32,
+  conversationScanMax: 1000,
+  /** Events of one author that are read of one task. */
+  taskEventsPerAuthorMax: 20_000,
   /** Attempts of a task that are made without a person. */
   taskAttemptsMax: 3,
   /** Lease of a run; renewed at a third of it. */
@@ -237,6 +262,8 @@ export const LIMITS = {
   modelOutputTokensMax: 8192,
   /** Tokens of one run of an agent, read and written, unless agents.toml says otherwise. */
   agentTokensMax: 500_000,
+  /** Earlier messages of a conversation that a model is given; the newest stay. */
+  agentHistoryBytesMax: 256 * KIB,
   /** Calls in a row that a run refuses before it ends: unknown tools, tools of others, invalid arguments. */
   agentRefusalsMax: 3,
   /** Time of one judge call. */
@@ -249,6 +276,20 @@ export const LIMITS = {
   judgesInFlightMax: 4,
   /** Text that a guard looks at in one piece. */
   guardTextBytesMax: MIB,
+  /** Rules in policy.toml; every call is held against all of them. */
+  policyRulesMax: 1000,
+  /** Longest pattern of a rule or of a tool's schema. */
+  policyPatternLengthMax: 256,
+  /** Shells inside shells that the check of commands follows. */
+  shellDepthMax: 8,
+  /** Commands in one command line that the check looks at. */
+  shellCommandsMax: 256,
+  /** Largest JSON Schema of a tool, as JSON text. */
+  schemaBytesMax: 64 * KIB,
+  /** Nesting of a JSON Schema. */
+  schemaDepthMax: 32,
+  /** Time to compile a schema, and to hold one argument text against it: a schema may come from a stranger. */
+  schemaTimeMsMax: 1_000,
   /** Invites that are open at once. */
   invitesOpenMax: 256,
   /** Longest life of an invite. */

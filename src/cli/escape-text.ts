@@ -3,6 +3,8 @@
 
 const UNSAFE = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/gu
 const UNSAFE_IN_JSON = /[\u007f-\u009f\p{Zl}\p{Zp}\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/gu
+/** What cannot be seen or is not what it looks like: blanks of every width, marks without a shape, private and unassigned characters. */
+const UNSEEN = /[\p{Cf}\p{Co}\p{Cn}\p{Zs}\p{Default_Ignorable_Code_Point}\u2800]/gu
 const NAMED: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' }
 
 const hex = (character: string, length: number) => character.charCodeAt(0).toString(16).padStart(length, '0')
@@ -18,4 +20,20 @@ export function escapeText(text: string): string {
 /** JSON text of the same value with nothing in it that a terminal obeys. */
 export function escapeJson(json: string): string {
   return json.replaceAll(UNSAFE_IN_JSON, (character) => `\\u${hex(character, 4)}`)
+}
+
+/** Several lines of harmless text: line ends and tabs stay. */
+export function escapeLines(text: string): string {
+  return text
+    .replaceAll('\r\n', '\n')
+    .replaceAll(UNSAFE, (character) => (character === '\n' || character === '\t' ? character : escapeText(character)))
+}
+
+/** One line of JSON, or of anything that a person must be able to read exactly: also what nobody would see is shown, as \u2800. */
+export function escapeExact(text: string): string {
+  return escapeJson(text).replaceAll(UNSEEN, (character) => (character === ' ' ? ' ' : unitsOf(character)))
+}
+
+function unitsOf(character: string): string {
+  return Array.from({ length: character.length }, (_, index) => `\\u${hex(character[index] ?? '', 4)}`).join('')
 }

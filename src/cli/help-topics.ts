@@ -41,11 +41,13 @@ const FILES = `Files (pmesh paths shows yours; the home is 0700)
 
   config.toml            settings
   agents.toml            providers and agents; credentials are sealed where they stand
+  policy.toml            which calls run, ask or never run
   identity/ed25519.key   the key of this node, sealed, 0600
   identity/mesh.json     which mesh this node belongs to, and its sealed secrets
   secret.key             seals the key and the credentials, 0600
   run/pmesh.sock         local socket, 0600: whoever can open it commands the node
   store/                 the log
+  workspaces/            the folders of the runs
   backups/               copies made before changes of format
   pmesh.log              what the node did, as JSON lines without secrets
 `
@@ -60,10 +62,35 @@ const SECURITY = `Security
   Run the node under an account of its own, not as root.
 `
 
+const APPROVALS = `Approvals
+
+  A call that the policy does not allow by itself waits for a person, on whatever node that person sits.
+  pmesh approval list shows what waits, pmesh approval show ID all of it: the exact arguments, the folder, paths and hosts,
+  why it is asked, and the digest of exactly this call. pmesh task submit and pmesh ask put the question where you are.
+
+  Type yes or approve, no or deny. Enter alone, anything else, the end of the input and the expiry approve nothing.
+  A vote releases one call, once: another argument, tool, folder or member has another digest.
+  Without a terminal: pmesh approval approve ID --digest HEX --yes refuses when the digest is not the one that you looked at.
+  Ids may be given by 6 or more of their first characters.
+`
+
+const POLICY = `Policy
+
+  policy.toml in the home decides about every call: deny goes before ask, ask before allow; nothing matched asks.
+  Without the file every call asks. Text from peers, pages, files and tools taints a run: then what reaches outside asks in any case.
+
+  pmesh policy show             the rules of this node, and where each one stands
+  pmesh policy check [FILE]     what is wrong with a file, before it counts
+  pmesh policy explain TOOL     what would be decided about a call, by which rule
+  pmesh policy test FILE        lines {"tool": "calc", "input": {"expression": "1+1"}, "expect": "allow"}; exit code 14 on a difference
+`
+
 export const TOPICS: Readonly<Record<string, string>> = {
+  approvals: APPROVALS,
   environment: ENVIRONMENT,
   'exit-codes': EXIT_CODES,
   files: FILES,
+  policy: POLICY,
   security: SECURITY
 }
 

@@ -2,7 +2,7 @@
 // A reader that goes away (| head) ends the command quietly; a disk that is full does not.
 
 import { styleText } from 'node:util'
-import { escapeJson, escapeText } from './escape-text.ts'
+import { escapeJson, escapeLines, escapeText } from './escape-text.ts'
 import type { OutputStream, Terminal } from './terminal.ts'
 
 export type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan'
@@ -65,6 +65,11 @@ export class Output {
   /** A line on stderr that is always written. */
   warn(...pieces: readonly Piece[]): void {
     this.#write(this.#terminal.stderr, pieces)
+  }
+
+  /** Foreign text with its line ends on stdout, as it comes: nothing is added. */
+  text(part: string): void {
+    if (this.#failure === null) this.#terminal.stdout.write(escapeLines(part))
   }
 
   /** One JSON value on one line of stdout. */

@@ -46,6 +46,12 @@ export function addLogCommands(program: Command, define: Define): void {
   )
     .addOption(memberOption())
     .option('--force', 'over an existing file')
+  define(
+    log,
+    'replay <run>',
+    'the deterministic stages of TASK or TASK.ATTEMPT again; no effect is repeated',
+    async () => (await import('./commands/log-replay.ts')).replayRun
+  )
   const event = program.command('event').description('write to the log')
   define(
     event,

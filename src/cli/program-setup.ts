@@ -161,7 +161,7 @@ export function addInspectCommands(program: Command, define: Define): void {
   define(
     program,
     'help [topic...]',
-    'a command, an error code, or environment|exit-codes|files|security',
+    'a command, an error code, or approvals|environment|exit-codes|files|policy|security',
     async () => (await import('./commands/help.ts')).showHelp
   )
 }

@@ -8,6 +8,7 @@ import type { Define } from './define-command.ts'
 import { parseDuration } from './option-parsers.ts'
 import { addLogCommands } from './program-log.ts'
 import { addMeshCommands } from './program-mesh.ts'
+import { addAgentCommands, addRuleCommands, addTaskCommands } from './program-run.ts'
 import { addInspectCommands, addSetupCommands } from './program-setup.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -45,8 +46,11 @@ export function buildProgram(terminal: Terminal, run: RunCommand): Command {
     return command
   }
   addLogCommands(program, define)
+  addTaskCommands(program, define)
   addSetupCommands(program, define)
+  addAgentCommands(program, define)
   addMeshCommands(program, define)
+  addRuleCommands(program, define)
   addInspectCommands(program, define)
   for (const command of program.commands) command.helpCommand(false)
   program.addHelpText(

@@ -146,11 +146,16 @@ export class AgentsFile {
         details: { provider, field }
       })
     }
-    const text = this.readText()
     const sealed = this.#ring.seal(sealPlaceOf(path), utf8(value))
-    const edited = withTomlValues(text ?? '', [{ path, value: sealed }], this.path)
-    if (text === null) createFile(this.path, utf8(edited), this.#files)
-    else replaceFile(this.path, utf8(edited), this.#files)
+    this.edit((text) => withTomlValues(text, [{ path, value: sealed }], this.path))
+  }
+
+  /** Writes the file as `change` makes it from its text, '' where there is none yet. */
+  edit(change: (text: string) => string): void {
+    const text = this.readText()
+    const edited = utf8(change(text ?? ''))
+    if (text === null) createFile(this.path, edited, this.#files)
+    else replaceFile(this.path, edited, this.#files)
   }
 
   /** Drops a value, sealed or not. CREDENTIAL_MISSING. */

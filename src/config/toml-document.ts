@@ -150,6 +150,23 @@ export function withoutTomlKey(text: string, path: TomlPath, file: string): stri
   return checkedEdit(patch(text, updated), path, undefined, file)
 }
 
+/** The text without the table at `path` and the tables inside it; comments above its header and above the next one stay. */
+export function withoutTomlTable(text: string, path: TomlPath, file: string): string {
+  const name = path.join('.')
+  const lines = text.split('\n')
+  const headers = [...tableHeaders(text)]
+  const kept = new Set(lines.keys())
+  for (const [index, { table, line }] of headers.entries()) {
+    if (table !== name && !table.startsWith(`${name}.`)) continue
+    let end = (headers[index + 1]?.line ?? lines.length + 1) - 1
+    while (end > line && /^\s*(?:#.*)?$/.test(lines[end - 1] ?? '')) end--
+    for (let number = line - 1; number < end; number++) kept.delete(number)
+  }
+  if (kept.size === lines.length) return withoutTomlKey(text, path, file)
+  const edited = lines.filter((_, number) => kept.has(number)).join('\n')
+  return checkedEdit(edited, path, undefined, file)
+}
+
 function setAt(root: Record<string, unknown>, path: TomlPath, value: unknown, file: string): void {
   let table = root
   for (const key of path.slice(0, -1)) {

@@ -1,13 +1,12 @@
 // The composition root: one node, top to bottom. Every part is made here with what it needs; `start` brings them up in this order and `stop`
 // takes them down in the reverse, by hand.
 
-import { createHash, createHmac } from 'node:crypto'
 import { existsSync, mkdirSync } from 'node:fs'
 import { equalBytes, toHex } from '../base/bytes.ts'
 import { type Clock, systemClock, systemRandom } from '../base/clock.ts'
 import { LIMITS } from '../base/limits.ts'
 import type { Logger } from '../base/logger.ts'
-import { messageOf } from '../base/mesh-error.ts'
+import { MeshError, messageOf } from '../base/mesh-error.ts'
 import type { ConfigValues } from '../config/config-schema.ts'
 import type { HomePaths } from '../config/paths.ts'
 import { VERSION } from '../config/version.ts'
@@ -20,7 +19,7 @@ import { encodeControl } from '../log/control-records.ts'
 import { EventLog } from '../log/event-log.ts'
 import type { EventStore } from '../log/event-store.ts'
 import type { Head, PublicKeyHex } from '../log/statement.ts'
-import { parseAddress, reachableAddresses, tryKeyOfAddress } from '../network/addresses.ts'
+import { reachableAddresses, tryKeyOfAddress } from '../network/addresses.ts'
 import { createMeshNetwork } from '../network/mesh-network.ts'
 import type { MeshNetwork, NetworkHandlers } from '../network/network-contract.ts'
 import type { ReplicationState } from '../replication/contract.ts'
@@ -30,8 +29,11 @@ import { chainOpened } from './found-mesh.ts'
 import { InviteBook } from './invite-book.ts'
 import { MemberDirectory } from './member-directory.ts'
 import { MemberGate } from './member-gate.ts'
+import { networkOptions } from './network-options.ts'
 import { PeerRequests } from './peer-requests.ts'
 import { ReplicationShell } from './replication-shell.ts'
+import { RunHost } from './run-host.ts'
+import type { ToolHost } from './tool-host.ts'
 
 export interface NodeInit {
   readonly paths: HomePaths
@@ -43,6 +45,8 @@ export interface NodeInit {
   readonly psk?: Uint8Array
   /** The machine's clock when left out. */
   readonly clock?: Clock
+  /** What it offers to runs; without it the node keeps the log and runs nothing. */
+  readonly tools?: ToolHost
   /** Many nodes on one machine: no inbound rate limits, shorter grace times. */
   readonly crowded?: boolean
   readonly logger: Logger
@@ -136,6 +140,7 @@ export class MeshNode {
   readonly #timers: NodeJS.Timeout[] = []
   readonly #watchers = new Set<() => void>()
   #opening: Promise<void> | null = null
+  #run: RunHost | null = null
   #stopped = false
 
   constructor(init: NodeInit, parts: NodeParts) {
@@ -199,6 +204,10 @@ export class MeshNode {
     const { main, door } = this.network.addresses()
     directory.setOwn([...init.config.network.announce, ...reachableAddresses(main)], reachableAddresses(door))
     this.shell.start()
+    if (init.tools !== undefined) {
+      this.#run = await RunHost.open(this, init.tools, init.clock ?? systemClock)
+      await this.#run.start()
+    }
     this.#timers.push(setInterval(() => this.#exchangeAddresses(), ADDRESSES_EVERY_MS).unref())
   }
 
@@ -207,12 +216,28 @@ export class MeshNode {
     if (this.#stopped) return
     this.#stopped = true
     for (const timer of this.#timers) clearInterval(timer)
+    await this.#run?.stop()
     this.shell.stop()
     await this.network.stop()
     for (const unlisten of this.#unlisten) unlisten()
     await this.log.close()
     await this.#parts.markerWriter.stop()
     await this.#parts.store.close()
+  }
+
+  /** Tasks and runs. TOOL_UNAVAILABLE on a node that was opened without tools, or is not started. */
+  get run(): RunHost {
+    if (this.#run === null) throw new MeshError('TOOL_UNAVAILABLE', 'this node runs no tasks')
+    return this.#run
+  }
+
+  get runs(): boolean {
+    return this.#run !== null
+  }
+
+  /** The store is the one that this node's marker was written for (PROTOCOL §4). */
+  get markerFits(): boolean {
+    return this.#parts.markerFits
   }
 
   get state(): ReplicationState | null {
@@ -267,6 +292,7 @@ export class MeshNode {
     this.directory.seen(peer)
     this.shell.step({ kind: 'peer-up', peer, key: peer, instance: hello.instance, timeMs: hello.timeMs })
     this.#askAddresses(peer)
+    this.#run?.engine.lookAgain()
   }
 
   #committed(commit: {
@@ -296,6 +322,7 @@ export class MeshNode {
       state.phase === 'ready' ? 'open' : state.phase === 'recovering' ? 'held' : 'IDENTITY_IN_USE_TWICE'
     )
     for (const watcher of this.#watchers) watcher()
+    this.#run?.engine.lookAgain()
   }
 
   /** The first own append: `chain-opened`, and `mesh-founded` of a founder whose store was lost before anybody saw it (PROTOCOL §5, §9). */
@@ -355,29 +382,5 @@ export class MeshNode {
       .map((text) => Buffer.from(text, 'hex'))
     const news = await this.directory.learn(records)
     for (const key of news) if (this.log.view.members.get(key)?.removal === null) this.#follow(key)
-  }
-}
-
-function networkOptions(init: NodeInit, mesh: Uint8Array) {
-  const { network } = init.config
-  for (const address of [...network.listen, ...network.door, ...network.announce]) parseAddress(address)
-  const psk = init.psk ?? init.mesh.psk
-  const topic = createHmac('sha256', init.mesh.meshSecret).update('pmesh topic 1').update(mesh).digest('hex')
-  return {
-    seed: init.identity.key.seed,
-    listen: network.listen,
-    door: network.door,
-    announce: [],
-    bootstrap: init.bootstrap,
-    topic,
-    mdns: network.mdns,
-    mdnsServiceTag: `_pmesh-${createHash('sha256').update(init.mesh.meshSecret).update('mdns').digest('hex').slice(0, 16)}._udp.local`,
-    websocket: network.websocket,
-    relayServer: network.relay.server,
-    relayClient: network.relay.client,
-    holePunching: network.hole_punching,
-    membersMax: LIMITS.membersMax,
-    ...(psk === undefined ? {} : { psk }),
-    ...(init.crowded === undefined ? {} : { test: init.crowded })
   }
 }

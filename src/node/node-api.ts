@@ -1,6 +1,8 @@
 // What the local socket may ask of a running node. Plain JSON values only: bytes are lower-case hex, times are ISO 8601 text,
 // counts are numbers, members are named by peer id. Errors are MeshErrors of base/errors.ts.
 
+import type { RunApi } from './run-api.ts'
+
 export interface MemberRef {
   readonly peerId: string
   readonly name: string
@@ -34,6 +36,8 @@ export interface NodeStatus {
   readonly members: readonly MemberStatus[]
   /** Facts that a person should know, worst first; `hint` is a command. */
   readonly health: readonly { readonly level: 'warn' | 'error'; readonly text: string; readonly hint: string }[]
+  /** Tasks that run here, approvals that this node may answer, and what isolates; absent before the run is up. */
+  readonly run?: { readonly running: number; readonly waitingApprovals: number; readonly sandbox: string } | undefined
 }
 
 export interface MemberStatus extends MemberRef {
@@ -189,7 +193,7 @@ export interface Progress {
 
 export type LogEntry = { readonly event: EventRecord; readonly cursor: string }
 
-export interface NodeApi {
+export interface NodeApi extends RunApi {
   status(): Promise<NodeStatus>
   /** Resolves when the node accepts appends. TIMEOUT after `timeoutMs`. */
   waitReady(timeoutMs: number, signal: AbortSignal): Promise<void>

@@ -14,7 +14,24 @@ export function countOf(count: number, one: string, many = `${one}s`): string {
 const FREE_BYTES_LOW = 1024 * 1024 * 1024
 
 export function diagnoseNode(node: MeshNode): DoctorLine[] {
-  return [...storeLines(node), ...networkLines(node), ...memberLines(node)]
+  return [...storeLines(node), ...networkLines(node), ...memberLines(node), ...sandboxLines(node)]
+}
+
+/** What isolates the tools here, each as its own probe found it. */
+function sandboxLines(node: MeshNode): DoctorLine[] {
+  if (!node.runs) return []
+  const { script, wasm, command } = node.run.host.report
+  const all = [
+    ['script', script, ''],
+    ['wasm', wasm, ''],
+    ['command', command, 'install bubblewrap (apt-get install bubblewrap); see docs/operating.md']
+  ] as const
+  return all.map(([name, { available, text }, hint]) => ({
+    section: 'sandbox',
+    level: available ? 'ok' : 'warn',
+    text: `${name}: ${text}`,
+    hint: available ? '' : hint
+  }))
 }
 
 function storeLines(node: MeshNode): DoctorLine[] {

@@ -35,6 +35,7 @@ import type {
 } from './node-api.ts'
 import { diagnoseNode } from './node-doctor.ts'
 import { chainHeads, memberDetail, memberStatuses, nodeStatus, viewOf } from './node-status.ts'
+import { runApiOf } from './run-service.ts'
 import { whyMember } from './why-not-synced.ts'
 
 /** What the service needs of the process that runs the node. */
@@ -55,6 +56,7 @@ export function createNodeService(runtime: NodeRuntime): NodeApi {
     return log.view.members.get(directory.resolve(text, log.view.members.keys())) as MemberState
   }
   return {
+    ...runApiOf(runtime),
     status: async () => nodeStatus(runtime.node, runtime.socket),
     waitReady: (timeoutMs, signal) => waitReady(runtime, timeoutMs, signal),
     stop: () => runtime.shutDown(),
@@ -117,8 +119,7 @@ export function createNodeService(runtime: NodeRuntime): NodeApi {
   }
 }
 
-async function waitReady(runtime: NodeRuntime, timeoutMs: number, signal: AbortSignal): Promise<void> {
-  const { node } = runtime
+async function waitReady({ node }: NodeRuntime, timeoutMs: number, signal: AbortSignal): Promise<void> {
   const ready = (): boolean => node.state?.phase === 'ready'
   if (ready()) return
   const { promise, resolve, reject } = Promise.withResolvers<void>()

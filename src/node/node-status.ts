@@ -122,7 +122,7 @@ function nodeState(node: MeshNode): Pick<NodeStatus, 'state' | 'stateDetail'> {
   return { state: 'recovering', stateDetail: waits[state.waitsFor] ?? '' }
 }
 
-export function nodeStatus(node: MeshNode, socket: string): NodeStatus {
+export async function nodeStatus(node: MeshNode, socket: string): Promise<NodeStatus> {
   const { log, directory, init, network } = node
   const view = viewOf(node)
   const members = memberStatuses(view)
@@ -154,8 +154,14 @@ export function nodeStatus(node: MeshNode, socket: string): NodeStatus {
       behind
     },
     members,
-    health: healthOf(view, members)
+    health: healthOf(view, members),
+    ...(node.runs ? { run: await runStatus(node) } : {})
   }
+}
+
+async function runStatus({ run }: MeshNode): Promise<NonNullable<NodeStatus['run']>> {
+  const waiting = (await run.engine.approvals(false)).filter(({ mayVote }) => mayVote)
+  return { running: run.engine.running, waitingApprovals: waiting.length, sandbox: run.host.report.line }
 }
 
 function healthOf(view: NodeView, members: readonly MemberStatus[]): NodeStatus['health'] {

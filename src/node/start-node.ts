@@ -16,6 +16,7 @@ import { foundMesh } from './found-mesh.ts'
 import { assertMayLeave, enterMesh, joinResult, requestAdmission } from './join-mesh.ts'
 import type { NodeApi } from './node-api.ts'
 import { createNodeService, type NodeRuntime } from './node-service.ts'
+import { openToolHost, type ToolHost } from './tool-host.ts'
 
 export interface StartOptions {
   readonly home: HomePaths
@@ -94,6 +95,7 @@ class NodeProcess implements NodeRuntime {
   #node: MeshNode | null = null
   #stopping: Promise<void> | null = null
   #joining = false
+  #tools: ToolHost | null = null
 
   constructor(options: StartOptions, config: Config, identity: Identity, logger: FileLogger) {
     this.#options = options
@@ -126,8 +128,11 @@ class NodeProcess implements NodeRuntime {
     const { values } = this.#config
     const config =
       values.node.name === '' ? { ...values, node: { ...values.node, name: hostname().slice(0, 64) } } : values
+    const { keyRing } = this.#identity
+    this.#tools ??= await openToolHost({ paths: home, config, keyRing: keyRing.ring, logger: this.#logger })
     const node = await createNode({
       paths: home,
+      tools: this.#tools,
       identity: this.#identity,
       mesh,
       config,
@@ -171,6 +176,7 @@ class NodeProcess implements NodeRuntime {
     } catch (error) {
       this.#logger.error('the node did not stop in order', { message: messageOf(error) })
     }
+    await this.#tools?.close()
     await this.#logger.close()
     this.#finished.resolve()
   }

@@ -159,6 +159,8 @@ export interface JudgeRequest {
   readonly output: string
   /** How many different judges the verdict needs. */
   readonly judges: number
+  /** The call in the log that it is about: a judge elsewhere votes there. */
+  readonly place?: { readonly task: string; readonly attempt: number; readonly call: number }
 }
 export interface JudgeVote {
   /** `PROVIDER/MODEL` or `offline`. */

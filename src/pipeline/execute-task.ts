@@ -62,7 +62,15 @@ async function runTool(run: RunSession, { name, input }: TaskWork): Promise<RunE
   const purpose = `A task that asks for one call of the tool ${name}.`
   const result = await runCall(run, { call: 1, tool: name, argumentText: input, purpose, from: 'task' })
   const shown = result.status === 'done' || result.status === 'failed'
-  return { ...run.usage, outcome: result.status, reason: word(result.reason), answer: shown ? result.text : '' }
+  const answer = shown ? result.text : ''
+  const broken = result.status === 'failed' ? brokenOff(run.signal) : null
+  return { ...run.usage, outcome: broken ?? result.status, reason: word(result.reason), answer }
+}
+
+/** A tool that was killed from outside has not failed: what ended the run says what it came to. */
+function brokenOff(signal: AbortSignal): 'cancelled' | 'interrupted' | null {
+  if (!signal.aborted) return null
+  return isMeshError(signal.reason) && signal.reason.code === 'CANCELLED' ? 'cancelled' : 'interrupted'
 }
 
 function runAgent(run: RunSession, { name, input, history }: TaskWork, agents: AgentRunner | null): Promise<RunEnd> {

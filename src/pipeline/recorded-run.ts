@@ -155,12 +155,15 @@ class RunFold {
       case 'call-proposed':
         call.proposed ??= entry
         break
-      case 'call-arguments':
+      case 'call-arguments': {
+        const { form }: RunEvent<'call-arguments'> = entry
+        const all = form === 'final' ? this.#arguments : this.#given
         addPiece(
-          piecesOf(this.#arguments, call.call, entry, () => ({})),
+          piecesOf(all, call.call, entry, () => ({})),
           entry
         )
         break
+      }
       case 'stage-decided':
         addStage(call, entry)
         break

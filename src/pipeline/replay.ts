@@ -6,7 +6,7 @@ import type { Guard, GuardOrigin } from '../guard/contract.ts'
 import { guardJson } from '../guard/guard-json.ts'
 import { tryParseJsonObject } from '../log/strict-json.ts'
 import type { Policy, PolicyRequest, Principal } from '../policy/contract.ts'
-import type { JudgePanel, JudgeVote } from './contract.ts'
+import type { JudgeRequest } from './contract.ts'
 import type { Recorded, RecordedCall, RecordedRun } from './recorded-run.ts'
 
 export interface ReplayTask {
@@ -24,7 +24,7 @@ export interface ReplayPorts {
   /** Whether the votes that `tool-started` cites were enough for its request. */
   votesSuffice(call: RecordedCall): boolean
   /** The judge that answers without asking anybody. */
-  readonly offlineJudge: JudgePanel
+  offlineJudge(request: JudgeRequest): { readonly verdict: 'safe' | 'unsafe' }
 }
 
 export interface ReplayStep {
@@ -42,12 +42,12 @@ export interface ReplayStep {
 type Answer = { readonly replayed: string } | { readonly note: string }
 type Decided = Recorded<'stage-decided'>
 
-export async function replayRun(run: RecordedRun, task: ReplayTask, ports: ReplayPorts): Promise<ReplayStep[]> {
+export function replayRun(run: RecordedRun, task: ReplayTask, ports: ReplayPorts): ReplayStep[] {
   const steps: ReplayStep[] = []
   for (const call of [...run.calls.values()].sort((a, b) => a.call - b.call)) {
     for (const decided of call.stages) {
       const recorded = `${decided.verdict} ${decided.rule}`
-      const answer = await again(run, task, ports, call, decided)
+      const answer = again(run, task, ports, call, decided)
       const replayed = 'replayed' in answer ? answer.replayed : recorded
       const note = 'note' in answer ? answer.note : ''
       const { stage, subject } = decided
@@ -57,13 +57,7 @@ export async function replayRun(run: RecordedRun, task: ReplayTask, ports: Repla
   return steps
 }
 
-async function again(
-  run: RecordedRun,
-  task: ReplayTask,
-  ports: ReplayPorts,
-  call: RecordedCall,
-  decided: Decided
-): Promise<Answer> {
+function again(run: RecordedRun, task: ReplayTask, ports: ReplayPorts, call: RecordedCall, decided: Decided): Answer {
   if (decided.stage === 'guardrail') {
     if (run.started?.guard !== ports.guard.name) return { note: `another guard: ${run.started?.guard ?? 'none'}` }
     return guardAgain(task, ports, call, decided)
@@ -83,7 +77,9 @@ function guardAgain(task: ReplayTask, { guard }: ReplayPorts, call: RecordedCall
     return { replayed: guardWords(guardJson(guard, given, { subject: 'arguments', origin })) }
   }
   if (decided.subject === 'result' && decided.verdict === 'pass' && call.output !== null && call.outputFile === null) {
-    return { replayed: guardWords(guard.inspect(call.output, { subject: 'result', origin: call.proposed?.taints ?? 'tool' })) }
+    return {
+      replayed: guardWords(guard.inspect(call.output, { subject: 'result', origin: call.proposed?.taints ?? 'tool' }))
+    }
   }
   return { note: 'the text that was looked at is not in the log' }
 }
@@ -128,21 +124,11 @@ function approvalAgain(ports: ReplayPorts, call: RecordedCall, decided: Decided)
   return { replayed: ports.votesSuffice(call) ? 'allow approved' : 'deny votes-missing' }
 }
 
-async function judgeAgain(ports: ReplayPorts, call: RecordedCall, decided: Decided): Promise<Answer> {
-  const votes = call.judgeVotes
+function judgeAgain(ports: ReplayPorts, call: RecordedCall, decided: Decided): Answer {
+  const { judgeVotes: votes, output, outputFile, proposed, argumentText } = call
   const offline = votes.length > 0 && votes.every((vote) => vote.offline)
-  if (!offline || call.output === null || call.outputFile !== null)
-    return { note: 'the judges are taken at their word' }
-  const request = {
-    task: '',
-    tool: call.proposed?.tool ?? '',
-    argumentText: call.argumentText ?? '',
-    output: call.output,
-    judges: 1
-  }
-  const verdict = await ports.offlineJudge.judge(request, AbortSignal.timeout(10_000))
-  const unsafe = verdict.votes.some((vote: JudgeVote) => vote.verdict === 'unsafe') || verdict.verdict === 'unsafe'
-  return {
-    replayed: unsafe ? `block ${verdict.reason}` : `pass ${decided.verdict === 'pass' ? decided.rule : verdict.reason}`
-  }
+  if (!offline || output === null || outputFile !== null) return { note: 'the judges are taken at their word' }
+  const request = { task: '', tool: proposed?.tool ?? '', argumentText: argumentText ?? '', output, judges: 1 }
+  const { verdict } = ports.offlineJudge(request)
+  return { replayed: verdict === 'safe' ? `pass ${decided.rule}` : 'block unsafe' }
 }

@@ -199,18 +199,19 @@ export class RunSession implements RunHandle {
   }
 
   /** What passed every look at it: in pieces, or as a file of the run. */
-  async noteOutput(call: number, text: string): Promise<void> {
+  async noteOutput(call: number, text: string): Promise<RunEvent<'tool-output'>['file']> {
     const { attempt } = this.start
     const bytes = utf8(text)
     if (bytes.length > LIMITS.toolOutputEventBytesMax) {
       const name = await this.ports.keepResult(call, bytes)
       const file = { name, sha256: createHash('sha256').update(bytes).digest('hex'), size: bytes.length }
       this.journal.note('tool-output', { attempt, call, part: 0, parts: 1, text: '', file })
-      return
+      return file
     }
     const pieces = textPieces(text)
     for (const [part, piece] of pieces.entries())
       this.journal.note('tool-output', { attempt, call, part, parts: pieces.length, text: piece, file: null })
+    return null
   }
 
   /** The end of a call: the audit line, and what the caller may see. */
@@ -343,11 +344,11 @@ function callResult(input: CallInput, verdict: Verdict<JudgedCall> | Verdict<nev
       reason: word(verdict.rule)
     }
   }
-  const { text, outcome } = verdict.next
+  const { text, file, outcome } = verdict.next
   const failed = outcome.status !== 'ok'
   const note = failed ? `${outcome.status}${outcome.message === '' ? '' : `: ${outcome.message}`}\n` : ''
   const reason = failed ? (outcome.code ?? outcome.status) : 'ok'
-  return { call, status: failed ? 'failed' : 'done', text: `${note}${shownText(text, null)}`, reason }
+  return { call, status: failed ? 'failed' : 'done', text: `${note}${shownText(text, file)}`, reason }
 }
 
 /** The node stops: nothing is decided, the next process goes on here. */

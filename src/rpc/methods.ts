@@ -5,39 +5,10 @@ import { isAbsolute } from 'node:path'
 import { z } from 'zod'
 import { LIMITS } from '../base/limits.ts'
 import { MeshError } from '../base/mesh-error.ts'
-import type { EventRecord, LogEntry, LogQuery, NodeApi, Page, Progress } from '../node/node-api.ts'
-import type { RequestId } from './json-rpc.ts'
+import type { EventRecord, LogQuery, NodeApi, Page } from '../node/node-api.ts'
+import { type Method, method, SCOPES } from './method.ts'
+import { RUN_METHODS } from './methods-run.ts'
 import * as results from './result-schemas.ts'
-
-/** read: looks only. operator: appends, connects, invites. admin: decides who is in and whether the node runs. */
-export type Scope = 'read' | 'operator' | 'admin'
-
-export interface MethodContext {
-  /** Aborted when the client is gone or has cancelled. */
-  readonly signal: AbortSignal
-  /** Sends `progress/update {request, done, total}`; nothing for a notification. */
-  progress(progress: Progress): void
-  /** Opens a stream that starts after the answer; returns its id. RPC_OVERLOADED above the limit. */
-  subscribe(open: (signal: AbortSignal) => AsyncIterable<LogEntry>): string
-  /** False when there is no such stream. */
-  unsubscribe(subscription: string): boolean
-  /** False when no such request is running. */
-  cancel(request: RequestId): boolean
-}
-
-export interface Method<Params extends z.ZodType = z.ZodType, Result extends z.ZodType = z.ZodType> {
-  readonly summary: string
-  readonly params: Params
-  readonly result: Result
-  readonly scope: Scope
-  handler(api: NodeApi, params: z.output<Params>, context: MethodContext): Promise<z.output<Result>>
-}
-
-function method<Params extends z.ZodType, Result extends z.ZodType>(
-  definition: Method<Params, Result>
-): Method<Params, Result> {
-  return definition
-}
 
 const none = z.strictObject({})
 const done = z.object({})
@@ -74,7 +45,7 @@ const appendItem = z.strictObject({
 const methodRecord = z.object({
   name: z.string(),
   summary: z.string(),
-  scope: z.enum(['read', 'operator', 'admin']),
+  scope: z.enum(SCOPES),
   params: z.record(z.string(), z.unknown()),
   result: z.record(z.string(), z.unknown())
 })
@@ -306,16 +277,17 @@ export const METHODS = {
     result: z.object({ subscription: z.string() }),
     scope: 'read',
     handler: async (api, params, context) => ({
-      subscription: context.subscribe((signal) => api.follow(params, signal))
+      subscription: context.subscribe('log/event', (signal) => api.follow(params, signal))
     })
   }),
   'log/unsubscribe': method({
-    summary: 'Ends a subscription.',
+    summary: 'Ends a subscription, whatever it is of.',
     params: z.strictObject({ subscription: text }),
     result: z.object({ ended: z.boolean() }),
     scope: 'read',
     handler: async (_api, params, context) => ({ ended: context.unsubscribe(params.subscription) })
   }),
+  ...RUN_METHODS,
   'rpc/cancel': method({
     summary: 'Cancels a running request of this connection.',
     params: z.strictObject({ id: z.union([z.string(), z.number(), z.null()]) }),
@@ -344,6 +316,19 @@ export type {
   NodeStatus,
   VerifyReport
 } from '../node/node-api.ts'
+export type {
+  ApprovalDetail,
+  ApprovalRecord,
+  CallRecord,
+  PolicyExplanation,
+  StageRecord,
+  TaskDetail,
+  TaskRecord,
+  TaskState,
+  TaskUpdate,
+  ToolRecord
+} from '../node/run-api.ts'
+export type { Method } from './method.ts'
 
 export type MethodName = keyof typeof METHODS
 /** What a caller gives; fields with a default may be left out. */

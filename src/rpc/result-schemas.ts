@@ -68,7 +68,8 @@ export const nodeStatus: z.ZodType<NodeStatus> = z.object({
   listening: z.object({ main: z.array(z.string()), door: z.array(z.string()), mdns: z.boolean() }),
   log: z.object({ events: count, openedInMs: milliseconds, synced: z.boolean(), behind: count }),
   members: z.array(memberStatus),
-  health: z.array(z.object({ level: z.enum(['warn', 'error']), text: z.string(), hint: z.string() }))
+  health: z.array(z.object({ level: z.enum(['warn', 'error']), text: z.string(), hint: z.string() })),
+  run: z.object({ running: count, waitingApprovals: count, sandbox: z.string() }).optional()
 })
 
 export const eventRecord: z.ZodType<EventRecord> = z.object({

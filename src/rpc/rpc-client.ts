@@ -6,14 +6,15 @@ import { ERRORS, type ErrorCode } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
 import { MeshError } from '../base/mesh-error.ts'
 import type { LogEntry, Progress } from '../node/node-api.ts'
+import type { ApprovalRecord, TaskUpdate } from '../node/run-api.ts'
 import { LineReader } from './line-reader.ts'
 import type { MethodName, ParamsOf, ResultOf } from './methods.ts'
 import { checkSocketPath, systemCode } from './socket-file.ts'
 
 const CALL_TIMEOUT_MS = 30_000
 const CONNECT_TIMEOUT_MS = 5_000
-/** Events that wait for a slow consumer before the socket is not read any more. */
-const QUEUE_PAUSE_EVENTS = 1_024
+/** Items that wait for a slow consumer before the socket is not read any more. */
+const QUEUE_PAUSE_ITEMS = 1_024
 /** Whatever the server may send at once, and its JSON around it. */
 const ANSWER_BYTES_MAX = 2 * LIMITS.rpcBacklogBytesMax
 
@@ -31,8 +32,20 @@ interface Pending {
   reject(error: Error): void
 }
 
+/** What the streams of the table carry. */
+export interface StreamItems {
+  'log/subscribe': LogEntry
+  'task/subscribe': { readonly update: TaskUpdate }
+  'approval/subscribe': { readonly approval: ApprovalRecord }
+}
+
+export interface StreamOptions {
+  readonly signal?: AbortSignal
+  readonly onOpen?: () => void
+}
+
 interface Subscription {
-  readonly queue: LogEntry[]
+  readonly queue: Readonly<Record<string, unknown>>[]
   ended: boolean
   error: Error | null
   wake: () => void
@@ -97,18 +110,24 @@ export class RpcClient {
     return this.#request(method, params, options, () => undefined)
   }
 
+  /** Events as they arrive, in the node's order, from `cursor` (null: from now on). */
+  subscribe(params: ParamsOf<'log/subscribe'>, options: StreamOptions = {}): AsyncGenerator<LogEntry, void, void> {
+    return this.stream('log/subscribe', params, options)
+  }
+
   /**
-   * Events as they arrive, in the node's order, from `cursor` (null: from now on). Ends when the signal aborts or the node stops.
+   * Items of a stream as they come. Ends when the signal aborts, the stream ends or the node stops.
    * The subscription exists when the first `next()` has been called.
    */
-  async *subscribe(
-    params: ParamsOf<'log/subscribe'>,
-    options: { readonly signal?: AbortSignal; readonly onOpen?: () => void } = {}
-  ): AsyncGenerator<LogEntry, void, void> {
+  async *stream<Name extends keyof StreamItems>(
+    method: Name,
+    params: ParamsOf<Name>,
+    options: StreamOptions = {}
+  ): AsyncGenerator<StreamItems[Name], void, void> {
     const subscription: Subscription = { queue: [], ended: false, error: null, wake: () => undefined }
     let id = ''
-    await this.#request('log/subscribe', params, { signal: options.signal }, (result) => {
-      id = (result as ResultOf<'log/subscribe'>).subscription
+    await this.#request(method, params, { signal: options.signal }, (result) => {
+      id = (result as ResultOf<Name>).subscription
       this.#subscriptions.set(id, subscription)
     })
     options.onOpen?.()
@@ -116,10 +135,10 @@ export class RpcClient {
     options.signal?.addEventListener('abort', wake)
     try {
       while (options.signal?.aborted !== true) {
-        const entry = subscription.queue.shift()
-        if (entry !== undefined) {
+        const item = subscription.queue.shift()
+        if (item !== undefined) {
           if (subscription.queue.length === 0) this.#socket.resume()
-          yield entry
+          yield item as unknown as StreamItems[Name]
         } else if (subscription.error !== null) throw subscription.error
         else if (subscription.ended) return
         else await new Promise<void>((resolve) => (subscription.wake = resolve))
@@ -223,14 +242,15 @@ export class RpcClient {
         ?.onProgress?.({ done: Number(params.done), total: Number(params.total) })
       return
     }
-    const subscription = this.#subscriptions.get(String(params.subscription))
+    const { subscription: id, ...item } = params
+    const subscription = this.#subscriptions.get(String(id))
     if (subscription === undefined) return
-    if (method === 'log/event') {
-      subscription.queue.push({ event: params.event as LogEntry['event'], cursor: String(params.cursor) })
-      if (subscription.queue.length >= QUEUE_PAUSE_EVENTS) this.#socket.pause()
-    } else if (method === 'log/ended') {
+    if (method.endsWith('/ended')) {
       subscription.ended = true
-      if (params.error !== null) subscription.error = errorOf(params.error)
+      if (item.error !== null) subscription.error = errorOf(item.error)
+    } else {
+      subscription.queue.push(item)
+      if (subscription.queue.length >= QUEUE_PAUSE_ITEMS) this.#socket.pause()
     }
     subscription.wake()
   }

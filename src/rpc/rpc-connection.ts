@@ -5,10 +5,11 @@ import type { Socket } from 'node:net'
 import { LIMITS } from '../base/limits.ts'
 import type { Logger } from '../base/logger.ts'
 import { isMeshError, MeshError, messageOf } from '../base/mesh-error.ts'
-import type { LogEntry, NodeApi } from '../node/node-api.ts'
+import type { NodeApi } from '../node/node-api.ts'
 import { errorObject, jsonPointer, type RequestId, type RpcAnswer, type RpcRequest, readRequest } from './json-rpc.ts'
 import { LineReader } from './line-reader.ts'
-import { findMethod, type Method, type MethodContext } from './methods.ts'
+import type { Method, MethodContext, StreamName } from './method.ts'
+import { findMethod } from './methods.ts'
 
 /** Above this the next request waits and subscriptions pause, so that only answers in flight can reach the backlog's limit. */
 const BACKLOG_PAUSE_BYTES = LIMITS.rpcLineBytesMax
@@ -22,6 +23,8 @@ interface Running {
   /** Streams that start once the answer is sent. */
   readonly opened: (() => void)[]
 }
+
+type OpenStream = (signal: AbortSignal) => AsyncIterable<object>
 
 export interface RpcConnectionOptions {
   readonly api: NodeApi
@@ -216,7 +219,7 @@ export class RpcConnection {
         reportedAt = now
         this.#notify('progress/update', { request: request.id, done, total })
       },
-      subscribe: (open) => this.#subscribe(open, running),
+      subscribe: (stream, open) => this.#subscribe(stream, open, running),
       unsubscribe: (subscription) => {
         const abort = this.#subscriptions.get(subscription)
         abort?.abort()
@@ -231,7 +234,7 @@ export class RpcConnection {
     }
   }
 
-  #subscribe(open: (signal: AbortSignal) => AsyncIterable<LogEntry>, running: Running): string {
+  #subscribe(stream: StreamName, open: OpenStream, running: Running): string {
     if (this.#subscriptions.size >= LIMITS.rpcSubscriptionsMax) {
       throw new MeshError(
         'RPC_OVERLOADED',
@@ -244,22 +247,18 @@ export class RpcConnection {
     const subscription = `s${this.#nextSubscription++}`
     const abort = new AbortController()
     this.#subscriptions.set(subscription, abort)
-    running.opened.push(() => void this.#pump(subscription, open, abort.signal))
+    running.opened.push(() => void this.#pump(subscription, stream, open, abort.signal))
     return subscription
   }
 
-  async #pump(
-    subscription: string,
-    open: (signal: AbortSignal) => AsyncIterable<LogEntry>,
-    aborted: AbortSignal
-  ): Promise<void> {
+  async #pump(subscription: string, stream: StreamName, open: OpenStream, aborted: AbortSignal): Promise<void> {
     const signal = AbortSignal.any([aborted, this.#closed.signal])
     let failure: unknown = null
     try {
       if (signal.aborted) return
-      for await (const { event, cursor } of open(signal)) {
+      for await (const item of open(signal)) {
         if (signal.aborted) break
-        this.#notify('log/event', { subscription, event, cursor })
+        this.#notify(stream, { subscription, ...item })
         if (this.#socket.writableLength > BACKLOG_PAUSE_BYTES) await this.#untilDrained(signal)
       }
     } catch (error) {
@@ -269,7 +268,8 @@ export class RpcConnection {
     if (signal.aborted) return
     if (failure !== null && !isMeshError(failure))
       this.#logger.error('subscription failed', { reason: messageOf(failure) })
-    this.#notify('log/ended', { subscription, error: failure === null ? null : errorObject(failure) })
+    const [noun] = stream.split('/')
+    this.#notify(`${noun}/ended`, { subscription, error: failure === null ? null : errorObject(failure) })
   }
 
   #untilDrained(signal: AbortSignal): Promise<void> {

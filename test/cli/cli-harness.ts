@@ -23,6 +23,8 @@ export interface RunOptions {
   readonly isRoot?: boolean
   /** Called with what stdout has so far; a return of true is a Ctrl-C. */
   readonly stopWhen?: (stdout: string) => boolean
+  /** A person: each text is typed when stderr shows `when` after the one before; null ends the input, a function is called instead. */
+  readonly keys?: readonly { readonly when: RegExp; readonly text: string | null | (() => void) }[]
 }
 
 class Captured extends Writable {
@@ -43,6 +45,23 @@ class Captured extends Writable {
   }
 }
 
+function typist(stdin: PassThrough, keys: NonNullable<RunOptions['keys']>): (shown: string) => void {
+  const left = [...keys]
+  let from = 0
+  return (shown) => {
+    const [next] = left
+    if (next === undefined || !next.when.test(shown.slice(from))) return
+    left.shift()
+    from = shown.length
+    const { text } = next
+    setImmediate(() => {
+      if (text === null) stdin.end()
+      else if (typeof text === 'string') stdin.write(text)
+      else text()
+    })
+  }
+}
+
 export interface Cli {
   readonly home: string
   readonly userHome: string
@@ -56,10 +75,12 @@ export function createCli(context: TestContext): Cli {
   const home = join(userHome, '.phantom-mesh')
   const runWith = async (options: RunOptions, ...args: readonly string[]): Promise<Ran> => {
     const stdin = new PassThrough()
-    if (options.tty === true) Object.assign(stdin, { isTTY: true })
-    stdin.end(options.stdin ?? '')
+    if (options.tty === true) Object.assign(stdin, { isTTY: true, setRawMode: () => stdin })
+    if (options.keys === undefined) stdin.end(options.stdin ?? '')
+    else stdin.write(options.stdin ?? '')
     const stdout = new Captured(options.tty === true)
     const stderr = new Captured(options.tty === true)
+    stderr.onText = typist(stdin, options.keys ?? [])
     const handlers = new Set<() => void>()
     stdout.onText = (text) => {
       if (options.stopWhen?.(text) === true) for (const handler of handlers) handler()

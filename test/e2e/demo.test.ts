@@ -104,7 +104,15 @@ const COMPLETE: DemoResult = {
   missedEvents: 1,
   restartMs: 1,
   catchUpMs: 1,
-  verifyMs: 1
+  verifyMs: 1,
+  run: {
+    approvedElsewhere: true,
+    injectionBlocked: true,
+    forgedApprovalRefused: true,
+    changedCallRefused: true,
+    sameOnAll: true,
+    approvalToEndMs: 1
+  }
 }
 
 test('the demo shows three nodes, a kill −9 that loses nothing, and one verified log, and leaves nothing behind', async (context) => {

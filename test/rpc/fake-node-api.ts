@@ -12,6 +12,7 @@ import type {
   NodeApi,
   NodeStatus
 } from '../../src/node/node-api.ts'
+import { createFakeRun, type FakeRun } from './fake-run-api.ts'
 
 export const LAPTOP = { peerId: '12D3KooWQ4aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaf7Zp', name: 'laptop' }
 export const SERVER = { peerId: '12D3KooWBnbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbx2Lk', name: 'server' }
@@ -38,6 +39,7 @@ export interface FakeNode extends NodeApi {
   readonly events: EventRecord[]
   readonly appends: AppendItem[][]
   readonly calls: string[]
+  readonly run: FakeRun
   stopped: boolean
 }
 
@@ -48,6 +50,7 @@ export function createFakeNode(overrides: Partial<NodeApi> = {}): FakeNode {
   const calls: string[] = []
   const invites: InviteRecord[] = []
   const waiting = new Set<() => void>()
+  const run = createFakeRun(calls, [LAPTOP, SERVER])
   const members = [
     member(LAPTOP, { self: true, role: 'founder', address: '', rttMs: null, events: 604 }),
     member(SERVER, { role: 'admin', events: 511 }),
@@ -122,9 +125,11 @@ export function createFakeNode(overrides: Partial<NodeApi> = {}): FakeNode {
   }
 
   const fake: FakeNode = {
+    ...run.api,
     events,
     appends,
     calls,
+    run,
     stopped: false,
     status: async () => fakeStatus(members),
     waitReady: async () => {},

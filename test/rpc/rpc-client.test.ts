@@ -129,7 +129,7 @@ test('RPC-4 a failed stream ends with its code', async (context) => {
 
 test('RPC-5 every method has a summary, a scope and schemas; params are strict; the listing shows them all', async (context) => {
   const { client } = await connected(context)
-  const scopes = new Set(['read', 'operator', 'admin'])
+  const scopes = new Set(['read', 'operator', 'admin', 'approve'])
   for (const [name, method] of Object.entries<Method>(METHODS)) {
     assert.match(name, /^[a-z]+\/[a-z]+$/)
     assert.ok(method.summary.length > 0 && scopes.has(method.scope), name)
@@ -170,9 +170,27 @@ test('RPC-5 what changes who is in or stops the node is for admins, what only lo
     'member/role',
     'mesh/join',
     'node/stop',
-    'recovery/override'
+    'recovery/override',
+    'tool/register',
+    'tool/remove'
   ])
-  assert.deepEqual(of('operator').sort(), ['event/append', 'log/export', 'peer/connect'])
+  assert.deepEqual(of('operator').sort(), [
+    'agent/test',
+    'event/append',
+    'log/export',
+    'peer/connect',
+    'task/cancel',
+    'task/retry',
+    'task/submit'
+  ])
+})
+
+test('SCOPE-1 answering a request is a scope of its own, in no other', () => {
+  const approving = Object.entries<Method>(METHODS).filter(([, { scope }]) => scope === 'approve')
+  assert.deepEqual(
+    approving.map(([name]) => name),
+    ['approval/vote']
+  )
 })
 
 test('calls carry progress, errors with their code, hint and details', async (context) => {

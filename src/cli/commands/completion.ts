@@ -4,6 +4,7 @@ import type { Command } from 'commander'
 import { MeshError } from '../../base/mesh-error.ts'
 import type { CommandContext } from '../command-context.ts'
 import { type CompletionWords, completionScript, isShell } from '../completion-scripts.ts'
+import { TOPICS } from '../help-topics.ts'
 
 export async function printCompletion(
   context: CommandContext,
@@ -30,6 +31,6 @@ function wordsOf(root: Command): CompletionWords {
   }
   visit(root, '')
   words.set('completion', ['bash', 'zsh', 'fish', 'powershell'])
-  words.set('help', ['environment', 'exit-codes', 'files', 'security', ...root.commands.map((child) => child.name())])
+  words.set('help', [...Object.keys(TOPICS), ...root.commands.map((child) => child.name())])
   return words
 }

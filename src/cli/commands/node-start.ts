@@ -127,7 +127,8 @@ export function printStarted(out: Output, status: NodeStatus, elapsedMs: number,
     ['mesh', `${mesh.name} (${countOf(mesh.members, 'member')})`],
     ['listening', places.join(' · ')],
     ['socket', shortPath(status.socket, userHome)],
-    ['log', `${formatCount(log.events)} events, opened in ${formatDuration(log.openedInMs)}`]
+    ['log', `${formatCount(log.events)} events, opened in ${formatDuration(log.openedInMs)}`],
+    ...(status.run === undefined ? [] : [['sandbox', status.run.sandbox] as [string, string]])
   ]
   for (const line of blockLines(rows.map(([key, value]) => [key.padEnd(10), value]))) out.line(...line)
   if (status.state !== 'ready')

@@ -2,7 +2,7 @@
 
 import type { MemberStatus, NodeStatus } from '../../rpc/methods.ts'
 import type { CommandContext } from '../command-context.ts'
-import { formatAgo, formatCount, formatDuration, hostOf, shortId } from '../human-text.ts'
+import { countOf, formatAgo, formatCount, formatDuration, hostOf, shortId } from '../human-text.ts'
 import type { Output, Piece } from '../output.ts'
 import { tableLines } from '../table.ts'
 
@@ -26,7 +26,9 @@ export function printStatus(out: Output, status: NodeStatus, nowMs: number): voi
   }
   out.line()
   for (const line of memberTable(status.members, nowMs)) out.line(...line)
-  if (status.health.length > 0) out.line()
+  const run = runLine(status)
+  if (status.health.length > 0 || run !== null) out.line()
+  if (run !== null) out.line(...run)
   const width = Math.max(0, ...status.health.map(({ text }) => text.length))
   for (const { level, text, hint } of status.health) {
     out.line(
@@ -34,6 +36,16 @@ export function printStatus(out: Output, status: NodeStatus, nowMs: number): voi
       ` ${hint === '' ? text : `${text.padEnd(width)}     ${hint}`}`
     )
   }
+}
+
+/** `2 tasks running · 1 approval waits for you   pmesh approval list`; null when nothing does. */
+function runLine({ run }: NodeStatus): Piece[] | null {
+  if (run === undefined || run.running + run.waitingApprovals === 0) return null
+  const running = run.running === 0 ? [] : [`${countOf(run.running, 'task')} running`]
+  const { waitingApprovals } = run
+  if (waitingApprovals === 0) return [running.join('')]
+  const waits = `${countOf(waitingApprovals, 'approval')} wait${waitingApprovals === 1 ? 's' : ''} for you`
+  return [[...running, waits].join(' · '), { text: '   pmesh approval list', style: 'bold' }]
 }
 
 function stateText({ state, stateDetail }: NodeStatus): string {

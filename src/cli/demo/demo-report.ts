@@ -17,7 +17,12 @@ export function notObserved(result: DemoResult, expected: number): string[] {
     [result.converged, 'equal heads of all chains on all nodes'],
     [result.acknowledgedLost === 0, 'every acknowledged event on every node'],
     [result.exact === true && result.events === expected, 'every line of the input exactly once on every node'],
-    [result.verified, 'three equal exports that the independent verifier accepts']
+    [result.verified, 'three equal exports that the independent verifier accepts'],
+    [result.run?.approvedElsewhere === true, 'a call approved on one node and run on another'],
+    [result.run?.changedCallRefused === true, 'an approval refused for a changed call'],
+    [result.run?.forgedApprovalRefused === true, 'a vote refused for want of the right'],
+    [result.run?.injectionBlocked === true, 'a hostile result stopped before any log'],
+    [result.run?.sameOnAll === true, 'the same end of every task on every node']
   ]
   return seen.filter(([ok]) => !ok).map(([, what]) => what)
 }
@@ -60,6 +65,11 @@ export function printSummary(out: Output, result: DemoResult, elapsedMs: number)
       result.digest === null ? 'differs' : result.digest.slice(0, 12),
       result.digest === null ? 'the exports do not hold the same' : 'the same for all three exports'
     ],
+    [
+      'approved',
+      result.run?.approvedElsewhere === true ? 'elsewhere' : 'NO',
+      `asked on bob, answered on carol, at its end ${time(result.run?.approvalToEndMs ?? null)} after the vote`
+    ],
     ['in all', formatDuration(elapsedMs), 'from the command to the last check']
   ]
   out.line()
@@ -73,7 +83,8 @@ export function printWhatYouSaw(out: Output, result: DemoResult): void {
   const lines = [
     'Three machines’ worth of nodes became one mesh by two invites. Nobody but their keys vouches for them.',
     `Each wrote a chain of its own that it signs; ${kill?.node ?? 'one'} was killed while writing and lost nothing that it had acknowledged.`,
-    'They went on without it, it caught up, and a program that shares no code with them found one unbroken history.'
+    'They went on without it and it caught up. Work for bob waited for a yes from carol, and nothing ran without one.',
+    'A program that shares no code with them read the whole of it as one unbroken history.'
   ]
   for (const line of lines) out.remark(`  ${line}`)
 }
@@ -100,7 +111,14 @@ export function printYourTurn(out: Output, words: string): void {
       [`${words} node start`, `${words} invite create      # in a second terminal: prints the line to paste`]
     ],
     ['the second', [`${words} join 'THE LINE'`, `${words} node start`]],
-    ['then on either', [`${words} event append app-note '{"text":"hello"}'`, `${words} log follow`]]
+    [
+      'then work on one of them for the other',
+      [
+        `${words} task submit --tool calc --input '{"expression":"2**100"}' --on OTHER`,
+        `${words} approval watch     # on either: answers what asks`
+      ]
+    ],
+    ['and read what happened, on either', [`${words} task list`, `${words} log verify`]]
   ]
   for (const [title, commands] of blocks) {
     out.remark()

@@ -5,6 +5,7 @@ import { countOf, formatCount, formatDuration } from '../human-text.ts'
 import type { DemoFolder } from './demo-folder.ts'
 import type { DemoInput } from './demo-input.ts'
 import type { DemoNode } from './demo-node.ts'
+import { type DemoTaskResult, DemoTasks } from './demo-tasks.ts'
 import { demoEvents, equalHeads, missingTexts } from './held-events.ts'
 import { verifyIndependently } from './independent-check.ts'
 import { appendShare, type Share } from './share-appender.ts'
@@ -48,6 +49,8 @@ export interface DemoResult {
   /** From there until its heads were those of the others. */
   catchUpMs: number | null
   verifyMs: number | null
+  /** What was seen of tasks and approvals. */
+  run: DemoTaskResult | null
 }
 
 export interface DemoRunOptions {
@@ -82,7 +85,8 @@ export class DemoRun {
     missedEvents: null,
     restartMs: null,
     catchUpMs: null,
-    verifyMs: null
+    verifyMs: null,
+    run: null
   }
   readonly #options: DemoRunOptions
   readonly #alice: DemoNode
@@ -117,6 +121,7 @@ export class DemoRun {
     await this.#appendWithoutCarol()
     await this.#restartCarol()
     await this.#continue(carolsRest)
+    await this.#work()
     await this.#compare()
     await this.#verify()
   }
@@ -238,6 +243,13 @@ export class DemoRun {
       'continue',
       `of the ${formatCount(rest.unanswered.length)} under way, ${formatCount(kept)} had reached the log; carol appended the other ${formatCount(share.acknowledged.length)} of her share`
     )
+  }
+
+  async #work(): Promise<void> {
+    const { signal, say } = this.#options
+    const tasks = new DemoTasks({ nodes: [this.#alice, this.#bob, this.#carol], signal, say })
+    this.result.run = tasks.result
+    await tasks.run()
   }
 
   async #compare(): Promise<void> {

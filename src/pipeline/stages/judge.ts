@@ -3,6 +3,7 @@
 import { LIMITS } from '../../base/limits.ts'
 import { redactSecrets } from '../../guard/redact.ts'
 import type { JudgeVerdict, JudgeVote, ToolOutcome } from '../contract.ts'
+import type { RunEvent } from '../run-events.ts'
 import type { RunSession } from '../run-session.ts'
 import { passed, stopped, type Verdict, word } from '../verdict.ts'
 import { guardFacts, sentence } from './guardrail.ts'
@@ -11,6 +12,8 @@ import type { FinishedCall } from './tool.ts'
 /** What the caller may see of a call that ran. */
 export interface JudgedCall {
   readonly text: string
+  /** Where a text stands that is too long for events. */
+  readonly file: RunEvent<'tool-output'>['file']
   readonly outcome: ToolOutcome
 }
 
@@ -29,7 +32,8 @@ export async function judge(run: RunSession, call: FinishedCall): Promise<Verdic
     tool: call.tool.descriptor.name,
     argumentText: call.argumentText,
     output: guarded.text,
-    judges: call.ruling.judges
+    judges: call.ruling.judges,
+    place: { task: run.task, attempt: run.start.attempt, call: input.call }
   }
   const verdict = await run.ports.judges.judge(request, AbortSignal.any([run.signal, AbortSignal.timeout(PANEL_MS)]))
   for (const vote of verdict.votes) if (vote.member === run.start.executor) noteVote(run, input.call, vote)
@@ -39,8 +43,8 @@ export async function judge(run: RunSession, call: FinishedCall): Promise<Verdic
     const text = `the judges blocked the result: ${verdict.reason}`
     return stopped('blocked', { ...judged, verdict: 'block', text })
   }
-  await run.noteOutput(input.call, guarded.text)
-  return passed({ text: guarded.text, outcome }, { ...judged, verdict: 'pass' })
+  const file = await run.noteOutput(input.call, guarded.text)
+  return passed({ text: guarded.text, file, outcome }, { ...judged, verdict: 'pass' })
 }
 
 const PANEL_MS = 2 * LIMITS.judgeTimeMsMax

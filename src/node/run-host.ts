@@ -1,0 +1,178 @@
+// Tasks on one node in one mesh: the task engine with everything that a run needs – tools, rules, guard, judges, agents – and the requests
+// that members send about them.
+
+import { mkdirSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { toHex, utf8 } from '../base/bytes.ts'
+import { type Clock, systemRandom } from '../base/clock.ts'
+import { MeshError, messageOf } from '../base/mesh-error.ts'
+import { redactSecrets } from '../guard/redact.ts'
+import type { PublicKeyHex } from '../log/statement.ts'
+import { localKey } from '../log/store-keys.ts'
+import { type DailyBudget, openDailyBudget } from '../model/daily-budget.ts'
+import { createJudgePanel, type NodeJudges } from '../model/judge-panel.ts'
+import { createOfflineJudge, type OfflineJudge } from '../model/offline-judge.ts'
+import { executeTask } from '../pipeline/execute-task.ts'
+import type { AgentRunner, RunStart } from '../pipeline/run-contract.ts'
+import type { RunEvent } from '../pipeline/run-events.ts'
+import { createAgentRunner } from '../task/agent-loop.ts'
+import { RemoteJudges } from '../task/remote-judges.ts'
+import { TaskEngine } from '../task/task-engine.ts'
+import type { TaskRunPorts } from '../task/task-ports.ts'
+import type { MeshNode } from './create-node.ts'
+import type { ToolHost } from './tool-host.ts'
+
+const BUDGET_KEY = localKey('model-budget')
+
+export class RunHost {
+  readonly engine: TaskEngine
+  readonly host: ToolHost
+  readonly offlineJudge: OfflineJudge
+  readonly #node: MeshNode
+  readonly #budget: DailyBudget
+  readonly #judges: NodeJudges
+  readonly #remote: RemoteJudges
+  readonly #agents: AgentRunner
+
+  private constructor(node: MeshNode, host: ToolHost, budget: DailyBudget, clock: Clock) {
+    this.#node = node
+    this.host = host
+    this.#budget = budget
+    this.offlineJudge = createOfflineJudge({ guard: host.guard, redact: redactSecrets })
+    this.#agents = createAgentRunner({ models: host.models, budget, guard: host.guard, clock })
+    this.#remote = new RemoteJudges(
+      node.log,
+      (peer, method, params, signal) => node.requests.ask(peer, method, params, signal),
+      clock
+    )
+    this.#judges = this.#panel(clock)
+    this.engine = new TaskEngine({
+      log: node.log,
+      clock,
+      random: systemRandom,
+      logger: node.init.logger,
+      timers: {
+        set: (ms, run) => {
+          const timer = setTimeout(run, ms).unref()
+          return () => clearTimeout(timer)
+        }
+      },
+      ask: (peer, method, params) => node.requests.ask(peer, method, params),
+      connected: () => new Set(node.network.peers().map(({ peer }) => peer)),
+      chainStatus: (author) => chainStatus(node, author),
+      ownHeadConfirmed: () => node.state?.ownHeadConfirmed === true,
+      memberRef: (key) => node.directory.ref(key),
+      resolveMember: (text) => node.directory.resolve(text, node.log.view.members.keys()),
+      execute: (ports, start, task) => executeTask(this.#runPorts(ports, start, clock), start, task, this.#agents),
+      offer: () => this.#offer()
+    })
+  }
+
+  static async open(node: MeshNode, host: ToolHost, clock: Clock): Promise<RunHost> {
+    const stored = await node.log.store.get(BUDGET_KEY)
+    const budget = openDailyBudget(
+      {
+        get: () => (stored === null ? null : Buffer.from(stored).toString('utf8')),
+        set: (text) => node.log.store.write([{ type: 'put', key: BUDGET_KEY, value: utf8(text) }], { sync: true })
+      },
+      clock
+    )
+    return new RunHost(node, host, budget, clock)
+  }
+
+  async start(): Promise<void> {
+    const { requests } = this.#node
+    for (const method of ['task/claim', 'task/renew', 'task/offer'] as const) {
+      requests.on(method, async (peer, params) => {
+        const answer = await this.engine.request(peer, method, params)
+        if ('error' in answer) throw new MeshError(answer.error, 'refused')
+        return answer.result
+      })
+    }
+    requests.on('judge/ask', (peer, params) => this.#remote.answer(peer, params, this.#judges))
+    await this.engine.start()
+  }
+
+  stop(): Promise<void> {
+    return this.engine.stop()
+  }
+
+  #panel(clock: Clock): NodeJudges {
+    const { log, directory } = this.#node
+    return createJudgePanel({
+      self: log.self,
+      seats: () => {
+        const { judges } = this.host.models.section()
+        return {
+          models: judges.models.map((name) => this.host.models.model(name)),
+          members: judges.remote.map((name) => directory.resolve(name, log.view.members.keys())),
+          budget: { callsPerDay: judges.budgetCallsPerDay, microsPerDay: judges.budgetMicrosPerDay }
+        }
+      },
+      offline: this.offlineJudge,
+      budget: this.#budget,
+      askMember: (member, request, signal) => this.#remote.ask(member, request, signal),
+      clock,
+      random: systemRandom
+    })
+  }
+
+  #runPorts(ports: TaskRunPorts, start: RunStart, clock: Clock) {
+    const { host } = this
+    const name = `${toHex(start.scope)}.${start.attempt}`
+    return {
+      ...ports,
+      clock,
+      random: systemRandom,
+      guard: host.guard,
+      policy: () => host.policy(),
+      tools: host.box,
+      judges: this.#judges,
+      mayAffectOutside: () => this.#mayAffectOutside(),
+      workspace: () => host.workspaces.prepare(name),
+      keepResult: (call: number, bytes: Uint8Array) => this.#keepResult(name, call, bytes)
+    }
+  }
+
+  /** PROTOCOL §4: with an unfit marker nothing happens outside until another member has confirmed the own log. */
+  #mayAffectOutside(): boolean {
+    const node = this.#node
+    const members = [...node.log.view.members.values()].filter(({ removal }) => removal === null)
+    return members.length === 1 || node.markerFits || node.state?.ownHeadConfirmed === true
+  }
+
+  async #keepResult(run: string, call: number, bytes: Uint8Array): Promise<string> {
+    const folder = join(this.#node.init.paths.home, 'results')
+    mkdirSync(folder, { recursive: true, mode: 0o700 })
+    const name = `${run}-${call}`
+    await writeFile(join(folder, name), bytes, { mode: 0o600, flush: true })
+    return name
+  }
+
+  #offer(): RunEvent<'node-announced'> {
+    const { host } = this
+    let agents: string[] = []
+    let judges = 0
+    try {
+      const section = host.models.section()
+      agents = [...section.agents.keys()]
+      judges = section.judges.models.length
+    } catch (error) {
+      this.#node.init.logger.warn('agents.toml is not usable', { message: messageOf(error) })
+    }
+    const tools = host.box.list().map(({ descriptor: { name, kind, tier, hash } }) => ({ name, kind, tier, hash }))
+    const { script, wasm, command, line } = host.report
+    return {
+      tools: tools.slice(0, 256),
+      agents: agents.slice(0, 64),
+      judges,
+      sandbox: { script: script.available, wasm: wasm.available, command: command.available, line: line.slice(0, 300) }
+    }
+  }
+}
+
+function chainStatus(node: MeshNode, author: PublicKeyHex) {
+  const chains = node.shell.replicator.status().chains.filter(({ key }) => key.startsWith(`${author}/0/`))
+  return chains.at(-1) ?? null
+}

@@ -1,0 +1,140 @@
+// What a node offers to runs, whatever mesh it is in: sandboxes proved with real work, the tools on them, models, rules and the guard.
+// Opened once per process, beside the node; closing it ends every sandboxed process.
+
+import { join } from 'node:path'
+import type { Logger } from '../base/logger.ts'
+import { messageOf } from '../base/mesh-error.ts'
+import { AgentsFile, readKeyV01 } from '../config/agents-file.ts'
+import type { ConfigValues } from '../config/config-schema.ts'
+import type { HomePaths } from '../config/paths.ts'
+import type { Guard } from '../guard/contract.ts'
+import { createPatternGuard } from '../guard/pattern-guard.ts'
+import type { KeyRing } from '../identity/seal.ts'
+import { type ModelBook, openModels } from '../model/model-book.ts'
+import type { JsonObject, JsonSchema, SandboxReport, ToolBox } from '../pipeline/contract.ts'
+import { compileArguments } from '../policy/argument-schema.ts'
+import { type LoadedPolicy, loadPolicy } from '../policy/policy-file.ts'
+import { type CommandSandbox, openCommandSandbox } from '../sandbox/command-sandbox.ts'
+import { ScriptSandbox } from '../sandbox/script-sandbox.ts'
+import { WasmSandbox } from '../sandbox/wasm-sandbox.ts'
+import { Workspaces } from '../sandbox/workspaces.ts'
+import { createCalcTool } from '../tools/calc-tool.ts'
+import { createCommandTool } from '../tools/command-tool.ts'
+import { createFetchTool } from '../tools/fetch-tool.ts'
+import { createFileTools } from '../tools/file-tools.ts'
+import { createScriptTool } from '../tools/script-tool.ts'
+import { createToolBox } from '../tools/tool-box.ts'
+import { ToolRegistry } from '../tools/tool-registry.ts'
+import { guardedFetchFor } from '../web/guarded-fetch.ts'
+import { createUrlGuard } from '../web/url-guard.ts'
+import { boxedLaunch } from './boxed-launch.ts'
+
+export interface ToolHostOptions {
+  readonly paths: HomePaths
+  readonly config: ConfigValues
+  readonly keyRing: KeyRing
+  readonly logger: Logger
+}
+
+export interface ToolHost {
+  readonly guard: Guard
+  readonly box: ToolBox
+  readonly registry: ToolRegistry
+  readonly workspaces: Workspaces
+  readonly models: ModelBook
+  readonly report: SandboxReport
+  /** Read anew: a changed file counts from the next call on. POLICY_INVALID, CONFIG_EXPOSED. */
+  policy(): LoadedPolicy
+  close(): Promise<void>
+}
+
+export async function openToolHost(options: ToolHostOptions): Promise<ToolHost> {
+  const { paths, logger } = options
+  const workspaces = Workspaces.open({ paths })
+  const command = await openCommandSandbox({ workspaces })
+  const [script, wasm] = await Promise.all([ScriptSandbox.open(), openWasm(command, workspaces, logger)])
+  const guard = createPatternGuard()
+  const web = createUrlGuard()
+  const builtins = [
+    createCalcTool(),
+    ...createFileTools(),
+    createFetchTool(web),
+    ...(script.report.available ? [createScriptTool(script)] : []),
+    ...(command.report.available ? [createCommandTool(command, workspaces)] : [])
+  ]
+  const registry = new ToolRegistry({
+    folder: join(paths.home, 'tools'),
+    reserved: builtins.map(({ descriptor }) => descriptor.name),
+    script,
+    wasm,
+    compile: argumentFault
+  })
+  const models = openModels({
+    agentsFile: agentsFileOf(options),
+    fetchFor: (origin) => guardedFetchFor(createUrlGuard({ allowPrivate: [placeOf(origin)] }))
+  })
+  return {
+    guard,
+    box: createToolBox([() => builtins, () => registry.list()], logger),
+    registry,
+    workspaces,
+    models,
+    report: {
+      script: script.report,
+      wasm: wasm.report,
+      command: command.report,
+      line: sandboxLine(script, wasm, command)
+    },
+    policy: () => loadPolicy(paths.policy),
+    close: async () => {
+      await Promise.all([script.close(), wasm.close()])
+      await command.close()
+    }
+  }
+}
+
+/** Processes of modules stand in the sandbox of commands where there is one; where it cannot start them, Node's own permissions remain. */
+async function openWasm(command: CommandSandbox, workspaces: Workspaces, logger: Logger): Promise<WasmSandbox> {
+  if (command.report.available) {
+    const boxed = await WasmSandbox.open({
+      box: { name: command.report.text, launch: boxedLaunch(command, workspaces) }
+    })
+    if (boxed.report.available) return boxed
+    logger.info('modules are not boxed by the operating system', { message: boxed.report.text })
+    await boxed.close()
+  }
+  return WasmSandbox.open()
+}
+
+function sandboxLine(
+  ...sandboxes: readonly { readonly report: { readonly available: boolean; readonly text: string } }[]
+): string {
+  const [script, wasm, command] = sandboxes.map(({ report }) => report)
+  const mark = (available: boolean | undefined): string => (available === true ? '✓' : '✗')
+  return `wasm ${mark(wasm?.available)} · script ${mark(script?.available)} · command ${mark(command?.available)} (${command?.text ?? ''})`
+}
+
+function agentsFileOf({ paths, config, keyRing }: ToolHostOptions): AgentsFile {
+  return new AgentsFile(paths.agents, keyRing, {
+    allowPlaintext: config.security.allow_plaintext,
+    keyV01: readKeyV01(paths.secretKeyV01)
+  })
+}
+
+/** `host:port` of an origin that the owner's file names. */
+function placeOf(origin: string): string {
+  const { hostname, port, protocol } = new URL(origin)
+  return `${hostname}:${port === '' ? (protocol === 'https:' ? '443' : '80') : port}`
+}
+
+function argumentFault(parameters: JsonSchema): (args: JsonObject) => string | null {
+  const schema = compileArguments(parameters)
+  return (args) => {
+    try {
+      const checked = schema.check(Buffer.from(JSON.stringify(args)))
+      return checked.ok ? null : `${checked.pointer}: ${checked.message}`
+    } catch (error) {
+      return messageOf(error)
+    }
+  }
+}

@@ -1,0 +1,180 @@
+// The executor's part: which tasks this node takes, how many at once, and what becomes of what an earlier process began. What waits, waits in the
+// log; here are only ids. One attempt under way is a task-run.ts.
+
+import { fromHex } from '../base/bytes.ts'
+import { LIMITS } from '../base/limits.ts'
+import { isMeshError, messageOf } from '../base/mesh-error.ts'
+import type { Approvals } from './approvals.ts'
+import type { Freshness } from './freshness.ts'
+import type { TaskBook } from './task-book.ts'
+import { readTaskEvents } from './task-events.ts'
+import { foldTask, hasEnded, isSettled, openEffects, type TaskFold } from './task-fold.ts'
+import type { TaskPorts } from './task-ports.ts'
+import { TaskRun } from './task-run.ts'
+
+export interface ExecutorOptions extends TaskPorts {
+  readonly book: TaskBook
+  readonly freshness: Freshness
+  readonly approvals: Approvals
+  /** Hashes of the policies whose text the own chain holds. */
+  readonly policies: Set<string>
+  offers(kind: 'tool' | 'agent', name: string): boolean
+  /** Live text of a run, for whoever follows the task here. */
+  onText(task: string, text: string): void
+}
+
+interface Waiting {
+  readonly submittedMs: number
+  failures: number
+  /** Monotonic; before it the submitter is not asked again. */
+  retryAtMs: number
+}
+
+const RETRY_MS_MIN = 1_000
+const RETRY_MS_MAX = 60_000
+
+export class Executor {
+  readonly #options: ExecutorOptions
+  readonly #waiting = new Map<string, Waiting>()
+  readonly #active = new Map<string, TaskRun>()
+  readonly #offered = new Set<string>()
+  #cancelTimer: (() => void) | null = null
+  #pumping = false
+  #stopped = false
+
+  constructor(options: ExecutorOptions) {
+    this.#options = options
+  }
+
+  get running(): number {
+    return this.#active.size
+  }
+
+  get hasRoom(): boolean {
+    return this.#active.size + this.#waiting.size < LIMITS.runsMax
+  }
+
+  /** Ends what runs: an effect under way is killed and recorded, everything else goes on at the next start. */
+  async stop(): Promise<void> {
+    this.#stopped = true
+    this.#cancelTimer?.()
+    const runs = [...this.#active.values()]
+    for (const run of runs) run.stop()
+    await Promise.all(runs.map((run) => run.ended))
+  }
+
+  /** The book's change of a task. */
+  changed(fold: TaskFold): void {
+    const run = this.#active.get(fold.id)
+    if (run !== undefined) run.changed(fold)
+    else if (!this.#wants(fold)) this.#waiting.delete(fold.id)
+    else if (!this.#waiting.has(fold.id))
+      this.#waiting.set(fold.id, { submittedMs: fold.submitted.timeMs, failures: 0, retryAtMs: 0 })
+    this.kick()
+  }
+
+  /** The submitter says that the task may be claimed again. */
+  offered(fold: TaskFold): void {
+    this.#offered.add(fold.id)
+    this.changed(fold)
+  }
+
+  /** A member is up, the own head is confirmed, tools have changed: looks again at everything. */
+  lookAgain(): void {
+    for (const waiting of this.#waiting.values()) waiting.retryAtMs = 0
+    for (const fold of this.#options.book.open()) if (!this.#active.has(fold.id)) this.changed(fold)
+  }
+
+  #wants(fold: TaskFold): boolean {
+    const { log, clock, offers } = this.#options
+    const { submitted, assigned } = fold
+    if (isSettled(fold)) return false
+    const mine = assigned?.executor === log.self && !hasEnded(fold.state)
+    if (mine) return true
+    if (clock.now() >= submitted.expiresAtMs) return false
+    const free = assigned === null || this.#offered.has(fold.id)
+    return free && (submitted.on === log.self || (submitted.on === 'any' && offers(submitted.kind, submitted.name)))
+  }
+
+  kick(): void {
+    if (this.#pumping || this.#stopped) return
+    this.#pumping = true
+    queueMicrotask(() => {
+      this.#pumping = false
+      this.#pump()
+    })
+  }
+
+  #pump(): void {
+    if (this.#stopped || this.#waiting.size === 0) return
+    // While the own log recovers nobody knows its epoch.
+    const room = this.#options.log.writeMode === 'open' ? LIMITS.runsMax - this.#active.size : 0
+    for (const id of this.#ready(room)) this.#begin(id)
+    if (this.#waiting.size > 0 && this.#active.size < LIMITS.runsMax) this.#arm()
+  }
+
+  /** The oldest that can begin now. */
+  #ready(count: number): string[] {
+    if (count <= 0) return []
+    const now = this.#options.clock.monotonic()
+    const ready = [...this.#waiting].filter(([id, { retryAtMs }]) => retryAtMs <= now && this.#reachable(id))
+    ready.sort(([, a], [, b]) => a.submittedMs - b.submittedMs)
+    return ready.slice(0, count).map(([id]) => id)
+  }
+
+  #reachable(id: string): boolean {
+    const { book, log, connected, freshness } = this.#options
+    const fold = book.get(id)
+    if (fold === null) return false
+    const mine = fold.assigned?.executor === log.self
+    if (!freshness.usable(mine ? fold.assigned.id : fold.submitted.id)) return false
+    // What an earlier process left open is closed whether the submitter is there or not.
+    if (mine && fold.run !== null && openEffects(fold.run).length > 0) return true
+    return fold.submitter === log.self || connected().has(fold.submitter)
+  }
+
+  #arm(): void {
+    if (this.#cancelTimer !== null) return
+    this.#cancelTimer = this.#options.timers.set(RETRY_MS_MIN, () => {
+      this.#cancelTimer = null
+      this.#pump()
+    })
+  }
+
+  #begin(id: string): void {
+    const waiting = this.#waiting.get(id)
+    const known = this.#options.book.get(id)
+    if (waiting === undefined || known === null) return
+    this.#waiting.delete(id)
+    this.#offered.delete(id)
+    const run = new TaskRun({ ...this.#options, task: known, read: () => this.#read(id) })
+    this.#active.set(id, run)
+    run
+      .perform()
+      .then(() => this.#ended(id, null, waiting))
+      .catch((error: unknown) => this.#ended(id, error, waiting))
+  }
+
+  async #read(id: string): Promise<TaskFold | null> {
+    const { log } = this.#options
+    return foldTask(id, await readTaskEvents(log, fromHex(id)))
+  }
+
+  #ended(id: string, error: unknown, waiting: Waiting): void {
+    this.#active.delete(id)
+    const fold = this.#options.book.get(id)
+    if (!this.#stopped && error !== null) this.#note(id, error)
+    if (!this.#stopped && fold !== null && this.#wants(fold)) {
+      const failures = error === null ? 0 : waiting.failures + 1
+      const pause = error === null ? 0 : Math.min(RETRY_MS_MAX, RETRY_MS_MIN * 2 ** Math.min(failures, 10))
+      const retryAtMs = this.#options.clock.monotonic() + pause
+      this.#waiting.set(id, { submittedMs: waiting.submittedMs, failures, retryAtMs })
+    }
+    this.kick()
+  }
+
+  #note(task: string, error: unknown): void {
+    const code = isMeshError(error) ? error.code : null
+    this.#options.logger.info('a task was not run to its end', { task, code, message: messageOf(error) })
+  }
+}

@@ -1,0 +1,215 @@
+// The tasks that are open, in memory: folded again whenever a commit brings a record of theirs, told to whoever listens. Everything else about
+// tasks is read from the log when it is asked for. Bounded: what does not fit waits in the log and is looked for again once there is room.
+
+import { fromHex, toHex } from '../base/bytes.ts'
+import type { Clock } from '../base/clock.ts'
+import { LIMITS } from '../base/limits.ts'
+import type { Logger } from '../base/logger.ts'
+import { messageOf } from '../base/mesh-error.ts'
+import type { StoredAppend } from '../log/batch.ts'
+import type { EventLog, LogCommit } from '../log/event-log.ts'
+import { countedFilter, queryEvents } from '../log/event-query.ts'
+import { loggedEvents } from '../log/logged-event.ts'
+import type { TaskEvent } from '../pipeline/recorded-run.ts'
+import { readTaskEvents, STATE_TYPES, taskEvent } from './task-events.ts'
+import { foldTask, isSettled, type TaskFold } from './task-fold.ts'
+
+/** Looks for more once so much of a full book is left. */
+const REFILL_BELOW = 0.9
+
+export interface TaskBookOptions {
+  readonly log: EventLog
+  readonly clock: Clock
+  readonly logger: Logger
+  /** Open tasks that are kept in memory. */
+  readonly tasksMax?: number
+}
+
+/** `task`: as it stands after the change; records only, its input and texts are in the log. */
+export type TaskListener = (task: TaskFold) => void
+
+interface Entry {
+  readonly events: Map<string, TaskEvent>
+  fold: TaskFold
+}
+
+export class TaskBook {
+  readonly #options: TaskBookOptions
+  readonly #tasksMax: number
+  readonly #entries = new Map<string, Entry>()
+  readonly #listeners = new Set<TaskListener>()
+  readonly #loading = new Set<string>()
+  #reading: { readonly id: string; readonly arrived: TaskEvent[] } | null = null
+  #overflown = false
+  #unlisten: (() => void) | null = null
+  #worker: Promise<void> | null = null
+  #scanWanted = false
+  #stopped = false
+
+  constructor(options: TaskBookOptions) {
+    this.#options = options
+    this.#tasksMax = options.tasksMax ?? LIMITS.tasksOpenMax
+  }
+
+  /** Follows the log from here on, and finds the open tasks that it holds already. */
+  start(): void {
+    this.#unlisten = this.#options.log.onCommit((commit) => this.#committed(commit))
+    this.rescan()
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true
+    this.#unlisten?.()
+    await this.#worker
+  }
+
+  get size(): number {
+    return this.#entries.size
+  }
+
+  get(id: string): TaskFold | null {
+    return this.#entries.get(id)?.fold ?? null
+  }
+
+  open(): TaskFold[] {
+    return [...this.#entries.values()].map(({ fold }) => fold)
+  }
+
+  onChange(listener: TaskListener): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /** Resolves when everything noticed so far is folded. */
+  async settled(): Promise<void> {
+    while (this.#worker !== null) await this.#worker
+  }
+
+  /** Looks through the log for open tasks that are not here. */
+  rescan(): void {
+    this.#scanWanted = true
+    this.#work()
+  }
+
+  #committed({ stored, view }: LogCommit): void {
+    const { log } = this.#options
+    const counts = countedFilter(log.state)
+    const touched = new Set<string>()
+    for (const append of stored) {
+      if (append.blocks.types.some((type) => STATE_TYPES.has(type)) && counts(append)) this.#take(append, touched)
+    }
+    for (const id of touched) this.#refold(id)
+    // Membership decides what is authorised, also of what is here already.
+    if (view !== null) for (const id of this.#entries.keys()) this.#loading.add(id)
+    this.#work()
+  }
+
+  #take({ head, blocks, own }: StoredAppend, touched: Set<string>): void {
+    const { log } = this.#options
+    for (const logged of loggedEvents(log.mesh, log.view, head, blocks)) {
+      const event = STATE_TYPES.has(logged.type) ? taskEvent(logged) : null
+      if (event === null) continue
+      const id = toHex(logged.scope)
+      if (this.#reading?.id === id) this.#reading.arrived.push(event)
+      // The nonce is new: nothing else of an own task can be here before it.
+      if (own && event.type === 'task-submitted') this.#insert(id, [event])
+      const entry = this.#entries.get(id)
+      if (entry !== undefined) {
+        entry.events.set(event.id, event)
+        touched.add(id)
+      } else if (event.type === 'task-submitted' || event.type === 'task-assigned') this.#loading.add(id)
+    }
+  }
+
+  #insert(id: string, events: readonly TaskEvent[]): void {
+    const fold = foldTask(id, events)
+    if (fold === null || isSettled(fold)) return
+    if (this.#entries.size >= this.#tasksMax) {
+      this.#overflown = true
+      return
+    }
+    this.#entries.set(id, { events: new Map(events.map((event) => [event.id, event])), fold })
+  }
+
+  #refold(id: string): void {
+    const entry = this.#entries.get(id)
+    if (entry === undefined) return
+    const fold = foldTask(id, [...entry.events.values()])
+    if (fold === null) {
+      this.#remove(id)
+      return
+    }
+    entry.fold = fold
+    if (isSettled(fold)) this.#remove(id)
+    this.#tell(fold)
+  }
+
+  #remove(id: string): void {
+    this.#entries.delete(id)
+    if (!this.#overflown || this.#entries.size > this.#tasksMax * REFILL_BELOW) return
+    this.#overflown = false
+    this.rescan()
+  }
+
+  #tell(fold: TaskFold): void {
+    for (const listener of this.#listeners) {
+      try {
+        listener(fold)
+      } catch (error) {
+        this.#options.logger.error('a listener of the tasks failed', { task: fold.id, message: messageOf(error) })
+      }
+    }
+  }
+
+  #work(): void {
+    if (this.#stopped || this.#worker !== null || (!this.#scanWanted && this.#loading.size === 0)) return
+    this.#worker = this.#run().finally(() => {
+      this.#worker = null
+      this.#work()
+    })
+  }
+
+  async #run(): Promise<void> {
+    try {
+      while (!this.#stopped) {
+        const [id] = this.#loading
+        if (id !== undefined) await this.#load(id)
+        else if (this.#scanWanted) await this.#scan()
+        else return
+      }
+    } catch (error) {
+      this.#options.log.noteDamage(error)
+      this.#options.logger.error('tasks cannot be read', { message: messageOf(error) })
+    }
+  }
+
+  /** Reads one task anew, with what commits bring meanwhile. */
+  async #load(id: string): Promise<void> {
+    this.#loading.delete(id)
+    const reading = { id, arrived: [] as TaskEvent[] }
+    this.#reading = reading
+    const read = await readTaskEvents(this.#options.log, fromHex(id), STATE_TYPES).finally(() => {
+      this.#reading = null
+    })
+    const events = [...new Map([...read, ...reading.arrived].map((event) => [event.id, event])).values()]
+    const known = this.#entries.delete(id)
+    this.#insert(id, events)
+    const fold = this.#entries.get(id)?.fold ?? (known ? foldTask(id, events) : null)
+    if (fold !== null) this.#tell(fold)
+  }
+
+  async #scan(): Promise<void> {
+    const { log, clock } = this.#options
+    this.#scanWanted = false
+    const fromMs = Math.max(0, clock.now() - LIMITS.taskLifeMsMax - LIMITS.clockSkewMsMax)
+    for await (const { scope } of queryEvents(log, { type: 'task-submitted', fromMs, newestFirst: true })) {
+      if (this.#stopped) return
+      if (this.#entries.size >= this.#tasksMax) {
+        this.#overflown = true
+        return
+      }
+      const id = toHex(scope)
+      if (!this.#entries.has(id)) await this.#load(id)
+    }
+  }
+}

@@ -1,0 +1,77 @@
+// Reads the events of one task out of the log. The order is by author, epoch and sequence number, never that of arrival or of time.
+
+import { copyBytes, toHex } from '../base/bytes.ts'
+import { LIMITS } from '../base/limits.ts'
+import { type EventQuery, type QuerySource, queryEvents } from '../log/event-query.ts'
+import type { LoggedEvent } from '../log/logged-event.ts'
+import type { TaskEvent } from '../pipeline/recorded-run.ts'
+import { isRunEventType, type RunEventType } from '../pipeline/run-events.ts'
+
+/** The records that decide how a task stands: ids, words and numbers, kept in memory while the task is open. */
+export const STATE_TYPES: ReadonlySet<string> = new Set<RunEventType>([
+  'task-submitted',
+  'task-assigned',
+  'task-cancelled',
+  'run-started',
+  'stage-decided',
+  'approval-requested',
+  'approval-voted',
+  'tool-started',
+  'tool-finished',
+  'run-finished'
+])
+
+/** The event as folds take it, in memory of its own. Null when it has no effect on tasks. */
+export function taskEvent(event: LoggedEvent): TaskEvent | null {
+  if (!event.authorised || event.chain !== 0 || !isRunEventType(event.type)) return null
+  const { author, epoch, seq, type, payload } = event
+  return {
+    id: toHex(event.id),
+    author,
+    epoch,
+    seq,
+    timeMs: event.stamp.ms,
+    type,
+    payload: payload === null ? null : copyBytes(payload)
+  }
+}
+
+export function inChainOrder(a: TaskEvent, b: TaskEvent): number {
+  if (a.author !== b.author) return a.author < b.author ? -1 : 1
+  return a.epoch - b.epoch || a.seq - b.seq || (a.id < b.id ? -1 : 1)
+}
+
+/** Authorised events with this scope; of each author no more than a run can have. `only`: these types. */
+export async function readTaskEvents(
+  source: QuerySource,
+  scope: Uint8Array,
+  only: ReadonlySet<string> | null = null
+): Promise<TaskEvent[]> {
+  const events: TaskEvent[] = []
+  const perAuthor = new Map<string, number>()
+  for await (const logged of queryEvents(source, { scope })) {
+    if (only?.has(logged.type) === false) continue
+    const count = (perAuthor.get(logged.author) ?? 0) + 1
+    if (count > LIMITS.taskEventsPerAuthorMax) continue
+    const event = taskEvent(logged)
+    if (event === null) continue
+    perAuthor.set(logged.author, count)
+    events.push(event)
+  }
+  return events.sort(inChainOrder)
+}
+
+/** The newest event of a type that `matches`, looking at no more than `rowsMax` of them; null when there is none. */
+export async function newestEvent(
+  source: QuerySource,
+  query: Pick<EventQuery, 'author' | 'type'>,
+  matches: (event: LoggedEvent) => boolean,
+  rowsMax: number
+): Promise<LoggedEvent | null> {
+  let rows = 0
+  for await (const event of queryEvents(source, { ...query, newestFirst: true })) {
+    if (++rows > rowsMax) return null
+    if (matches(event)) return event
+  }
+  return null
+}
