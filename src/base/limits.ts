@@ -233,6 +233,8 @@ export const LIMITS = {
   /** Earlier tasks of a conversation whose messages a model sees, and tasks that are looked at to find them. */
   conversationTasksMax: 32,
   conversationScanMax: 1000,
+  /** Announcements that are looked at to find the newest of each member. */
+  announcementsReadMax: 10_000,
   /** Events of one author that are read of one task. */
   taskEventsPerAuthorMax: 20_000,
   /** Attempts of a task that are made without a person. */

@@ -7,6 +7,9 @@ import type { AgentRunner, RunEnd, RunPorts, RunStart } from './run-contract.ts'
 import { RunSession } from './run-session.ts'
 import { word } from './verdict.ts'
 
+/** Of rules that could not be read. */
+const NO_HASH = '0'.repeat(64)
+
 export interface TaskWork {
   readonly kind: 'tool' | 'agent'
   /** Tool or agent. */
@@ -31,7 +34,13 @@ export async function executeTask(
   const begun = ports.clock.monotonic()
   if (start.recorded.started === null) {
     const { attempt, epoch, principal } = start
-    run.journal.note('run-started', { attempt, epoch, policy: ports.policy().hash, guard: ports.guard.name, principal })
+    run.journal.note('run-started', {
+      attempt,
+      epoch,
+      policy: run.rules?.hash ?? NO_HASH,
+      guard: ports.guard.name,
+      principal
+    })
   }
   const end = await ended(run, task, agents)
   run.journal.note('run-finished', {

@@ -94,6 +94,8 @@ export interface CallInput {
   readonly purpose: string
   /** Whose words the arguments are; a model's unless said otherwise. */
   readonly from?: 'task' | 'model'
+  /** False: the agent was not given this tool, whatever the rules would say. */
+  readonly granted?: boolean
 }
 
 export interface RunUsage {

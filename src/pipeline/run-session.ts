@@ -8,7 +8,7 @@ import type { GuardOrigin } from '../guard/contract.ts'
 import { redactSecrets } from '../guard/redact.ts'
 import { TAGS } from '../identity/tags.ts'
 import type { Policy, PolicyRequest, Taint } from '../policy/contract.ts'
-import type { ToolDescriptor, ToolOutcome } from './contract.ts'
+import type { ToolDescriptor, ToolOutcome, ToolTouch } from './contract.ts'
 import type { RecordedCall, RecordedMessage } from './recorded-run.ts'
 import { runCall } from './run.ts'
 import type { CallInput, CallResult, CallStatus, RunHandle, RunPorts, RunStart, RunUsage } from './run-contract.ts'
@@ -52,9 +52,24 @@ export class RunSession implements RunHandle {
     this.start = start
     this.task = toHex(start.scope)
     this.journal = new RunJournal(start.scope, (drafts) => ports.append(drafts))
-    this.#taint = new Set(start.taint)
+    this.#taint = new Set(start.taint.filter((taint) => taint !== 'peer' || !this.#trustsSubmitter()))
     for (const call of start.recorded.calls.values())
       for (const taint of call.finished?.taint ?? []) this.#taint.add(taint)
+  }
+
+  #trustsSubmitter(): boolean {
+    const { name, peerId } = this.start.submitter
+    return this.rules?.trust.member(name, peerId) === true
+  }
+
+  /** Null while the file is not usable: nothing is trusted, and the policy stage denies. */
+  get rules(): Policy | null {
+    try {
+      return this.ports.policy()
+    } catch (error) {
+      if (isMeshError(error)) return null
+      throw error
+    }
   }
 
   get signal(): AbortSignal {
@@ -69,8 +84,13 @@ export class RunSession implements RunHandle {
     return [...this.#taint].sort()
   }
 
-  taintBy(taint: Taint | null): void {
-    if (taint !== null) this.#taint.add(taint)
+  /** Unless everything that the call touched is on the owner's list. */
+  taintBy(taint: ToolDescriptor['taints'], { paths, hosts }: ToolTouch): void {
+    const trust = this.rules?.trust
+    const trusted =
+      (taint === 'web' && hosts.length > 0 && hosts.every((host) => trust?.host(host))) ||
+      (taint === 'file' && paths.length > 0 && paths.every((path) => trust?.file(path)))
+    if (taint !== null && !trusted) this.#taint.add(taint)
   }
 
   recordedCall(call: number): RecordedCall | null {

@@ -48,10 +48,19 @@ export interface PolicyVerdict {
   readonly judges: number
 }
 
+/** What the owner trusts: it does not taint a run. */
+export interface TrustList {
+  /** A path in the workspace. */
+  file(path: string): boolean
+  host(host: string): boolean
+  member(name: string, peerId: string): boolean
+}
+
 export interface Policy {
   /** Lower-case hex of SHA-256 over the text; of the empty text without a file. */
   readonly hash: string
   /** The file's text, '' without a file. */
   readonly text: string
+  readonly trust: TrustList
   decide(request: PolicyRequest): PolicyVerdict
 }

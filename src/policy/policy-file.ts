@@ -10,7 +10,7 @@ import { isMeshError, MeshError } from '../base/mesh-error.ts'
 import { parseToml, type TomlTable } from '../config/toml-document.ts'
 import { hasErrno } from '../identity/atomic-file.ts'
 import { type CommandRules, DEFAULT_PROGRAMS } from './command-check.ts'
-import type { Policy, PolicyMode, PolicyRequest, PolicyVerdict } from './contract.ts'
+import type { Policy, PolicyMode, PolicyRequest, PolicyVerdict, TrustList } from './contract.ts'
 import { type CompiledRule, decide, type PolicyRules } from './decide.ts'
 import { compileGlob, compileHostGlob, compilePathGlob, type Matcher } from './glob.ts'
 import { type PolicyValues, policySchema, type RuleValues } from './policy-schema.ts'
@@ -27,14 +27,6 @@ export interface PolicyRuleView {
   readonly text: string
 }
 
-/** Sources whose output does not taint a run (POLICY-3). */
-export interface TrustList {
-  /** A path relative to the workspace. */
-  file(path: string): boolean
-  host(host: string): boolean
-  member(name: string, peerId: string): boolean
-}
-
 export interface LoadedPolicy extends Policy {
   /** False without a file, and for an empty one: full confirmation. */
   readonly exists: boolean
@@ -43,7 +35,6 @@ export interface LoadedPolicy extends Policy {
   readonly rules: readonly PolicyRuleView[]
   /** For `checkCommand`, wherever a process is started. */
   readonly commands: CommandRules
-  readonly trust: TrustList
 }
 
 /** Reads and checks the file; full confirmation when there is none. POLICY_INVALID names line and key; CONFIG_EXPOSED when others can write it. */

@@ -49,12 +49,12 @@ const PROCESS_MEMORY_BYTES = 384 * 1024 * 1024
 /** Threads of V8 and libuv count as processes. */
 const PROCESS_THREADS = 48
 const EXTENSION = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
-const ENTRY = fileURLToPath(new URL(`./wasm-process.${EXTENSION}`, import.meta.url))
-const SHIM = dirname(dirname(fileURLToPath(import.meta.resolve('@bjorn3/browser_wasi_shim'))))
+const ENTRY = fileURLToPath(new URL(`./wasm-entry.${EXTENSION}`, import.meta.url))
+const LIBRARY = import.meta.resolve('@bjorn3/browser_wasi_shim')
 
 /** What starts a process whose modules may have `pages` of memory. */
 export function guestLaunch(pages: number): GuestLaunch {
-  const folders = [dirname(ENTRY), SHIM]
+  const folders = [dirname(ENTRY), dirname(dirname(fileURLToPath(LIBRARY)))]
   return {
     argv: [
       process.execPath,
@@ -64,7 +64,8 @@ export function guestLaunch(pages: number): GuestLaunch {
       '--disable-warning=ExperimentalWarning',
       '--permission',
       ...folders.map((folder) => `--allow-fs-read=${folder}/`),
-      ENTRY
+      ENTRY,
+      LIBRARY
     ],
     readable: [process.execPath, ...folders, join(dirname(ENTRY), '../../package.json')],
     limits: { memoryBytes: PROCESS_MEMORY_BYTES + pages * WASM_PAGE_BYTES, processes: PROCESS_THREADS, fileBytes: 0 }

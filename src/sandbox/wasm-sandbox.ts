@@ -63,7 +63,7 @@ export class WasmSandbox {
     })
     const { argv } = guestLaunch(POOL_PAGES)
     const profile = createHash('sha256')
-      .update(JSON.stringify(['pmesh/wasm-sandbox/1', process.version, argv.slice(1, -1).filter(isFlag), isolation]))
+      .update(JSON.stringify(['pmesh/wasm-sandbox/1', process.version, argv.filter(isFlag), isolation]))
       .digest('hex')
     const sandbox = new WasmSandbox(profile, { available: true, text: '' }, launch, pool)
     const { outcome } = await sandbox.run({ ...PROBE, signal: AbortSignal.timeout(10_000) })
@@ -112,7 +112,8 @@ export class WasmSandbox {
 }
 
 const POOL_PAGES = LIMITS.wasmMemoryBytesMax / WASM_PAGE_BYTES
-const isFlag = (argument: string) => !argument.startsWith('--allow-fs-read')
+/** Without the paths of this machine. */
+const isFlag = (argument: string) => /^--(?!allow-fs-read)/.test(argument)
 const HEADER_BYTES_MAX = 4 * 1024 * 1024
 
 /** (module (memory (export "memory") 1) (func (export "_start"))) */

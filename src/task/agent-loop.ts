@@ -209,17 +209,13 @@ class AgentRun {
     return null
   }
 
-  /** A tool that the agent is not granted is refused here, whatever the rules would say. */
   async #call({ number, tool, argumentText }: NumberedCall): Promise<CallResult> {
     if (argumentText === null) {
       const text = 'interrupted before it began; ask again if it is still needed'
       return { call: number, status: 'failed', text, reason: 'not-begun' }
     }
-    if (!this.#granted.test(tool)) {
-      const text = `denied: the tool ${tool} is not granted to this agent`
-      return { call: number, status: 'denied', text, reason: 'tool-not-granted' }
-    }
-    return await this.#run.call({ call: number, tool, argumentText, purpose: this.#purpose })
+    const granted = this.#granted.test(tool)
+    return await this.#run.call({ call: number, tool, argumentText, purpose: this.#purpose, granted })
   }
 
   #end(outcome: RunEnd['outcome'], reason: string, answer = ''): RunEnd {

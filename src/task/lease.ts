@@ -38,6 +38,7 @@ export class GrantedLease {
   readonly #clock: Clock
   readonly #grantedMs: number
   readonly #endsAfterMs: number
+  readonly executorSentMs: number
   /** End of the lease by the executor's own wall clock. */
   readonly executorEndMs: number
 
@@ -46,6 +47,7 @@ export class GrantedLease {
     this.#clock = clock
     this.#grantedMs = clock.monotonic()
     this.#endsAfterMs = leaseMs * GRANT_FACTOR + GRANT_EXTRA_MS
+    this.executorSentMs = executorSentMs
     this.executorEndMs = executorSentMs + leaseMs
   }
 

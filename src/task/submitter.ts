@@ -35,6 +35,8 @@ export interface Submission {
 export interface SubmitterOptions extends TaskPorts {
   readonly book: TaskBook
   readonly freshness: Freshness
+  /** A task may be claimed again, also by this node. */
+  offeredHere(task: TaskFold): void
   /** Whether this node has room for one more run at once. */
   hasRoom(): boolean
   offers(kind: 'tool' | 'agent', name: string): boolean
@@ -158,7 +160,10 @@ export class Submitter {
   #grant(fold: TaskFold, peer: PublicKeyHex, attempt: number, sentMs: number): Grant {
     const { clock, log } = this.#options
     this.#reopened.delete(fold.id)
-    const lease = new GrantedLease(clock, LIMITS.leaseMs, sentMs)
+    const earlier = this.#watched.get(fold.id)
+    // Requests may overtake each other: the end that the executor may believe in is the latest one.
+    const latestMs = earlier?.attempt === attempt ? Math.max(sentMs, earlier.lease.executorSentMs) : sentMs
+    const lease = new GrantedLease(clock, LIMITS.leaseMs, latestMs)
     if (peer !== log.self) this.#watched.set(fold.id, { lease, attempt, sawMs: null })
     this.#arm()
     return { attempt, leaseMs: LIMITS.leaseMs }
@@ -272,8 +277,10 @@ export class Submitter {
     this.#offer(fold)
   }
 
-  #offer({ id, submitted }: TaskFold): void {
+  #offer(fold: TaskFold): void {
+    const { id, submitted } = fold
     const { log, connected, ask, logger } = this.#options
+    this.#options.offeredHere(fold)
     const peers = submitted.on === 'any' ? [...connected()] : connected().has(submitted.on) ? [submitted.on] : []
     for (const peer of peers) {
       if (peer === log.self) continue

@@ -7,14 +7,14 @@ import { isMeshError, MeshError, messageOf } from '../base/mesh-error.ts'
 import { queryEvents } from '../log/event-query.ts'
 import { roleAtLeast } from '../log/event-types.ts'
 import type { PublicKeyHex } from '../log/statement.ts'
-import { type RunEvent, runEvent, tryParseRunEvent } from '../pipeline/run-events.ts'
+import { runEvent, tryParseRunEvent } from '../pipeline/run-events.ts'
 import type { Principal, Taint, Tier } from '../policy/contract.ts'
+import { type Announcement, announcementOf, announcements, offers } from './announcements.ts'
 import { Approvals } from './approvals.ts'
 import { Executor } from './executor.ts'
 import { Freshness } from './freshness.ts'
 import { Submitter } from './submitter.ts'
 import { TaskBook } from './task-book.ts'
-import { newestEvent } from './task-events.ts'
 import type { TaskFold } from './task-fold.ts'
 import { type FollowOptions, followApprovals, followTask } from './task-follow.ts'
 import { findTaskId, listTasks, readTask } from './task-list.ts'
@@ -37,8 +37,6 @@ export interface NewTask {
   readonly tierMax?: Tier
   readonly taint?: readonly Taint[]
 }
-
-export type Announcement = RunEvent<'node-announced'>
 
 const LIST_LIMIT = 50
 
@@ -64,10 +62,14 @@ export class TaskEngine {
       ask: (peer: PublicKeyHex, method: string, params: unknown) => this.#ask(peer, method, params),
       book: this.book,
       freshness,
-      offers: (kind: 'tool' | 'agent', name: string) => offers(ports.offer(), kind, name)
+      offers: (kind: 'tool' | 'agent', name: string) => this.#offersHere(kind, name)
     }
     this.#approvals = new Approvals(inside)
-    this.#submitter = new Submitter({ ...inside, hasRoom: () => this.#executor.hasRoom })
+    this.#submitter = new Submitter({
+      ...inside,
+      hasRoom: () => this.#executor.hasRoom,
+      offeredHere: (task) => this.#executor.offered(task)
+    })
     this.#executor = new Executor({
       ...inside,
       approvals: this.#approvals,
@@ -145,7 +147,9 @@ export class TaskEngine {
 
   async #announce(offer: Announcement): Promise<void> {
     const { log } = this.#ports
-    this.#announced ??= JSON.stringify(await this.announcementOf(log.self))
+    // An observer offers nothing.
+    if (!this.#isExecutor(log.self)) return
+    this.#announced ??= JSON.stringify(await announcementOf(log, log.self))
     const text = JSON.stringify(tryParseRunEvent('node-announced', Buffer.from(JSON.stringify(offer))))
     if (text === this.#announced) return
     await log.append([runEvent('node-announced', offer)])
@@ -153,11 +157,8 @@ export class TaskEngine {
   }
 
   /** What a member last said that it offers; null when it never did. */
-  async announcementOf(member: PublicKeyHex): Promise<Announcement | null> {
-    const { log } = this.#ports
-    const query = { type: 'node-announced', author: member }
-    const event = await newestEvent(log, query, ({ authorised }) => authorised, LIMITS.pageRowsMax)
-    return event === null ? null : tryParseRunEvent('node-announced', event.payload)
+  announcementOf(member: PublicKeyHex): Promise<Announcement | null> {
+    return announcementOf(this.#ports.log, member)
   }
 
   /** Answers a member's `task/…` request. Never throws. */
@@ -215,18 +216,27 @@ export class TaskEngine {
 
   /** A member that never said what it offers may offer it. */
   async #someoneOffers({ kind, name }: NewTask, on: PublicKeyHex | null): Promise<boolean> {
-    const { log, offer } = this.#ports
-    const members = on === null ? this.#executors() : [on]
-    for (const member of members) {
-      const announced = member === log.self ? offer() : await this.announcementOf(member)
-      if (announced === null ? on !== null : offers(announced, kind, name)) return true
+    const { log } = this.#ports
+    if (on === log.self || on === null) {
+      if (this.#offersHere(kind, name)) return true
+      if (on !== null) return false
     }
+    if (on !== null) {
+      const announced = await announcementOf(log, on)
+      return announced === null || offers(announced, kind, name)
+    }
+    for await (const { member, announced } of announcements(log))
+      if (member !== log.self && this.#isExecutor(member) && offers(announced, kind, name)) return true
     return false
   }
 
-  #executors(): PublicKeyHex[] {
-    const members = [...this.#ports.log.view.members.values()]
-    return members.filter(({ role, removal }) => removal === null && roleAtLeast(role, 'member')).map(({ key }) => key)
+  #offersHere(kind: 'tool' | 'agent', name: string): boolean {
+    return this.#isExecutor(this.#ports.log.self) && offers(this.#ports.offer(), kind, name)
+  }
+
+  #isExecutor(key: PublicKeyHex): boolean {
+    const member = this.#ports.log.view.members.get(key)
+    return member !== undefined && member.removal === null && roleAtLeast(member.role, 'member')
   }
 
   /** Newest first. */
@@ -270,14 +280,15 @@ export class TaskEngine {
 
   /** Who makes another attempt: the member it is for; else who made the last one, this node, or anybody who is here and offers it. */
   async #executorFor({ submitted, assigned }: TaskFold): Promise<PublicKeyHex | null> {
-    const { log, connected, offer } = this.#ports
-    if (submitted.on !== 'any') return submitted.on
-    const here = [...new Set([assigned?.executor ?? log.self, log.self, ...connected()])]
-    for (const member of here.filter((key) => key === log.self || connected().has(key))) {
-      const announced = member === log.self ? offer() : await this.announcementOf(member)
-      if (announced !== null && offers(announced, submitted.kind, submitted.name)) return member
-    }
-    return null
+    const { log, connected } = this.#ports
+    const { kind, name, on } = submitted
+    if (on !== 'any') return on
+    const able = new Set<PublicKeyHex>()
+    for await (const { member, announced } of announcements(log))
+      if (connected().has(member) && this.#isExecutor(member) && offers(announced, kind, name)) able.add(member)
+    if (this.#offersHere(kind, name)) able.add(log.self)
+    const best = [assigned?.executor ?? log.self, log.self].find((member) => able.has(member))
+    return best ?? [...able][0] ?? null
   }
 
   /** Open requests of all members; with `all`, closed ones too. Oldest first. */
@@ -315,8 +326,4 @@ export class TaskEngine {
     if (task === null) throw new MeshError('TASK_UNKNOWN', 'there is no such task')
     return task
   }
-}
-
-function offers(announced: Announcement, kind: 'tool' | 'agent', name: string): boolean {
-  return kind === 'tool' ? announced.tools.some((tool) => tool.name === name) : announced.agents.includes(name)
 }

@@ -36,6 +36,7 @@ export class TaskRun {
   #cancelTimer: (() => void) | null = null
   #renewing: Promise<void> | null = null
   #stopping = false
+  #over = false
 
   constructor(options: TaskRunOptions) {
     this.#options = options
@@ -70,6 +71,7 @@ export class TaskRun {
       const recorded = foldRun([], this.#options.log.self, this.#attempt)
       await this.#execute(fold, fold.run ?? recorded)
     } finally {
+      this.#over = true
       this.#cancelTimer?.()
       this.#ended.resolve()
     }
@@ -205,7 +207,7 @@ export class TaskRun {
   /** Renews at a third of the lease; at its end an effect under way is killed. */
   #keepLease(): void {
     this.#cancelTimer?.()
-    if (this.#abort.signal.aborted) return
+    if (this.#over || this.#abort.signal.aborted) return
     const remainingMs = this.#lease?.remainingMs() ?? 0
     if (remainingMs <= 0 && this.#effects.size > 0) return this.#end('LEASE_LOST', 'the lease is over')
     const due = remainingMs - (LIMITS.leaseMs * 2) / 3

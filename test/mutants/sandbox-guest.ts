@@ -136,7 +136,7 @@ export const SANDBOX_GUEST_MUTANTS: readonly Mutant[] = [
     file: 'src/sandbox/script-worker.ts',
     find: '} catch {',
     replace:
-      "} catch (error) {\n    if (!interrupted) return { end: 'error', text: `host: ${String((error as Error).stack)} file:` }"
+      "} catch (error) {\n    if (!interrupted) return { end: 'error', text: String((error as Error).stack) + ' file:' }"
   },
   {
     id: 'SANDBOX-5',

@@ -197,12 +197,34 @@ for (const [what, decide] of garbage) {
     const tool = testTool(() => outcome('never'))
     const kit = await RunKit.open(t, { tools: [tool] })
     const real = kit.ports().policy()
-    const policy = { hash: real.hash, text: real.text, decide: () => decide(real) as PolicyVerdict }
+    const policy = { hash: real.hash, text: real.text, trust: real.trust, decide: () => decide(real) as PolicyVerdict }
     const end = await kit.execute({}, undefined, { ...kit.ports(), policy: () => policy })
     assert.equal(end.outcome, 'denied')
     assert.equal(tool.calls.length, 0)
   })
 }
+
+test('POLICY-4 rules that cannot be read deny', async (t) => {
+  const tool = testTool(() => outcome('never'))
+  const kit = await RunKit.open(t, { tools: [tool], policy: 'mode = ' })
+  const end = await kit.execute({})
+  assert.deepEqual([end.outcome, end.reason], ['denied', 'policy-invalid'])
+  assert.equal(tool.calls.length, 0)
+})
+
+test('POLICY-3 what the owner trusts by name does not taint: the same call is allowed', async (t) => {
+  const trusting = `${ALLOW_ALL.replace('mode = "rules"', 'mode = "rules"\n\n[trust]\nmembers = ["bob"]\nhosts = ["good.example"]')}`
+  const send = () => testTool(() => outcome('sent'), { tier: 'external' })
+  const start = {
+    submitter: { name: 'bob', peerId: '12D3KooWbob', self: false },
+    principal: 'peer',
+    taint: ['peer']
+  } as const
+  const trusted = await RunKit.open(t, { tools: [send()], policy: trusting, start })
+  assert.equal((await trusted.execute({})).outcome, 'done')
+  const stranger = await RunKit.open(t, { tools: [send()], policy: ALLOW_ALL, start })
+  assert.equal((await stranger.execute({})).outcome, 'expired', 'a person is asked, and nobody answers')
+})
 
 test('SCHEMA-1 arguments that do not fit are refused before any effect, with a JSON pointer', async (t) => {
   const tool = testTool(() => outcome('never'))

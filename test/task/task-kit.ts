@@ -6,7 +6,6 @@ import { Schedule } from '../../simulations/schedule.ts'
 import type { Clock } from '../../src/base/clock.ts'
 import { silentLogger } from '../../src/base/logger.ts'
 import { MeshError } from '../../src/base/mesh-error.ts'
-import { createPatternGuard } from '../../src/guard/pattern-guard.ts'
 import type { Role } from '../../src/identity/certificate.ts'
 import { type SigningKey, signingKeyFromSeed } from '../../src/identity/ed25519.ts'
 import { peerIdOf } from '../../src/identity/peer-id.ts'
@@ -15,20 +14,18 @@ import { frameAppend } from '../../src/log/append-codec.ts'
 import type { EventLog, LogCommit } from '../../src/log/event-log.ts'
 import { queryEvents } from '../../src/log/event-query.ts'
 import type { PublicKeyHex } from '../../src/log/statement.ts'
-import type { Tool, ToolDescriptor, ToolInvocation } from '../../src/pipeline/contract.ts'
-import { executeTask } from '../../src/pipeline/execute-task.ts'
+import type { ToolDescriptor, ToolInvocation } from '../../src/pipeline/contract.ts'
 import type { AgentRunner } from '../../src/pipeline/run-contract.ts'
-import { parsePolicy } from '../../src/policy/policy-file.ts'
 import { MemoryStore } from '../../src/store/memory-store.ts'
 import { type NewTask, TaskEngine } from '../../src/task/task-engine.ts'
 import type { ExecuteRun } from '../../src/task/task-ports.ts'
 import type { TaskRecord } from '../../src/task/task-records.ts'
 import { admit, founding, type Mesh, OPENED, openLog, pull, testMesh } from '../log/log-kit.ts'
-import { outcome, SAFE_PANEL, testTool } from '../pipeline/run-kit.ts'
+import { ALLOW_ALL } from '../pipeline/run-kit.ts'
+import { pipelineWithProbe } from './probe-pipeline.ts'
 
 const START_MS = 1_700_000_000_000
 export const ASK_ALL = ''
-export const ALLOW_ALL = 'mode = "rules"\n\n[[rule]]\nid = "all"\neffect = "allow"\ntool = "*"\n'
 
 export interface NodeOptions {
   readonly role?: Role
@@ -181,30 +178,16 @@ export class TaskNode {
   }
 
   #execute(): ExecuteRun {
-    const { policy = ALLOW_ALL, tool: descriptor, agents } = this.options
     const life = this.#life
-    const tool: Tool = testTool(
-      async (invocation) => {
+    const { policy = ALLOW_ALL, tool = {}, agents = null } = this.options
+    return pipelineWithProbe(
+      { clock: this.clock, seed: `${this.name} ${life}`, policy, tool, agents },
+      (invocation) => {
         if (life === this.#life && this.up)
           this.mesh.effects.push({ node: this.name, text: String(invocation.arguments['text']) })
-        await this.whileRunning(invocation)
-        return invocation.signal.aborted ? outcome('', { status: 'killed' }) : outcome('done')
-      },
-      { tier: 'internal', ...descriptor }
+        return this.whileRunning(invocation)
+      }
     )
-    const tools = { list: () => [tool], get: (name: string) => (name === 'probe' ? tool : null) }
-    const ports = {
-      clock: this.clock,
-      random: prng(life, `${this.name} runs`),
-      guard: createPatternGuard(),
-      policy: () => parsePolicy(policy, 'policy.toml'),
-      tools,
-      judges: SAFE_PANEL,
-      mayAffectOutside: () => true,
-      workspace: async () => '/workspace',
-      keepResult: async () => 'result'
-    }
-    return (taskPorts, start, task) => executeTask({ ...ports, ...taskPorts }, start, task, agents ?? null)
   }
 
   /** The process is gone from one moment to the next. */

@@ -240,7 +240,7 @@ async function codeOf(call: Promise<unknown>): Promise<string> {
 }
 
 function ran(task: Task): boolean {
-  return task.callRecords.some(({ status }) => status !== null)
+  return task.callRecords.some(({ stages }) => stages.some(({ stage }) => stage === 'tool'))
 }
 
 async function holdsText(node: DemoNode, scope: string, text: string, signal: AbortSignal): Promise<boolean> {

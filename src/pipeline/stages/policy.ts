@@ -19,6 +19,7 @@ export interface PermittedCall extends GuardedCall {
 export async function policy(run: RunSession, call: GuardedCall): Promise<Verdict<PermittedCall>> {
   const { tool, input } = call
   if (tool === null) return deny('tool-unknown', `there is no tool ${input.tool} on this node`)
+  if (input.granted === false) return deny('tool-not-granted', `the agent is not given the tool ${input.tool}`)
   const { descriptor } = tool
   const checked = compileArguments(descriptor.parameters).check(call.argumentBytes)
   if (!checked.ok)

@@ -41,7 +41,7 @@ export async function tool(run: RunSession, call: ApprovedCall): Promise<Verdict
   const begun = run.ports.clock.monotonic()
   const outcome = await runBounded(run, call)
   const durationMs = run.ports.clock.monotonic() - begun
-  run.taintBy(call.tool.descriptor.taints)
+  run.taintBy(call.tool.descriptor.taints, call.tool.touches(call.arguments))
   run.noteFinished(call.input.call, outcome, durationMs)
   const facts = {
     subject: 'call' as const,
