@@ -8,6 +8,8 @@ import { measureLiveBatch } from './live-batch.ts'
 import type { Measurement } from './measure.ts'
 import { measureOpen } from './open.ts'
 import { measureQueries } from './query.ts'
+import { measureRuns } from './runs.ts'
+import { measureCommand, measureScript } from './sandboxes.ts'
 
 const APPENDS = [1, 16, 256]
 const OPEN_EVENTS = 1_000_000
@@ -25,7 +27,10 @@ const GROUPS: readonly { names: readonly string[]; run: (wanted: ReadonlySet<str
   { names: ['catch-up', 'wire-bytes'], run: (wanted) => measureCatchUp(catchUpEvents, wanted) },
   { names: ['live-batch'], run: async () => [await measureLiveBatch()] },
   { names: ['open-1m'], run: async () => [await measureOpen(OPEN_EVENTS)] },
-  { names: ['query-time', 'query-type', 'disk-bytes'], run: measureQueries }
+  { names: ['query-time', 'query-type', 'disk-bytes'], run: measureQueries },
+  { names: ['run-calc', 'runs-queued'], run: measureRuns },
+  { names: ['script-warm'], run: async () => [await measureScript()] },
+  { names: ['command'], run: async () => [await measureCommand()] }
 ]
 
 const known = GROUPS.flatMap(({ names }) => names)

@@ -51,8 +51,12 @@ export interface ToolHost {
 export async function openToolHost(options: ToolHostOptions): Promise<ToolHost> {
   const { paths, logger } = options
   const workspaces = Workspaces.open({ paths })
-  const command = await openCommandSandbox({ workspaces })
-  const [script, wasm] = await Promise.all([ScriptSandbox.open(), openWasm(command, workspaces, logger)])
+  const opening = openCommandSandbox({ workspaces })
+  const [command, wasm, script] = await Promise.all([
+    opening,
+    opening.then((sandbox) => openWasm(sandbox, workspaces, logger)),
+    ScriptSandbox.open()
+  ])
   const guard = createPatternGuard()
   const web = createUrlGuard()
   const builtins = [
