@@ -145,7 +145,7 @@ export const ERRORS = {
   CALC_INVALID: usage(-32602, 'Numbers, + - * / % **, parentheses.'),
   URL_REFUSED: exits(12, -32020, 'Only http and https to public addresses, on ordinary ports.'),
   FETCH_FAILED: failed(-32021, 'The server did not answer as expected.'),
-  MCP_FAILED: failed(-32021, 'pmesh doctor names the server; its own output is in pmesh.log.'),
+  MCP_FAILED: failed(-32021, 'pmesh doctor names the server and tells why it is away.'),
 
   MODEL_UNREACHABLE: exits(15, -32015, 'pmesh agent test NAME shows what the server says.'),
   MODEL_TIMEOUT: exits(15, -32015, 'pmesh agent test NAME shows what the server says.'),

@@ -14,11 +14,15 @@ const DENIED: ReadonlySet<AddressClass> = new Set([
 ])
 const LOCAL_NAME = /(?:^|\.)localhost\.?$/i
 
-/** True for a multiaddr that is none, and for one whose first part leads to a denied place. Names are judged as they are written. */
-export function isDeniedPeerAddress(text: string): boolean {
+/**
+ * True for a multiaddr that is none, and for one whose first part leads to a denied place. Names are judged as they are written.
+ * `loopbackAllowed` is for a mesh on one machine: a node that itself listens on loopback only.
+ */
+export function isDeniedPeerAddress(text: string, loopbackAllowed = false): boolean {
   const first = tryParseAddress(text)?.getComponents()[0]
   if (first?.value === undefined) return true
-  if (first.name !== 'ip4' && first.name !== 'ip6') return LOCAL_NAME.test(first.value)
+  if (first.name !== 'ip4' && first.name !== 'ip6') return !loopbackAllowed && LOCAL_NAME.test(first.value)
   const kind = classOfAddress(first.value)
+  if (kind === 'loopback' && loopbackAllowed) return false
   return kind === null || DENIED.has(kind)
 }

@@ -26,12 +26,23 @@ function sandboxLines(node: MeshNode): DoctorLine[] {
     ['wasm', wasm, ''],
     ['command', command, 'install bubblewrap (apt-get install bubblewrap); see docs/operating.md']
   ] as const
-  return all.map(([name, { available, text }, hint]) => ({
-    section: 'sandbox',
-    level: available ? 'ok' : 'warn',
-    text: `${name}: ${text}`,
-    hint: available ? '' : hint
-  }))
+  const sandboxes = all.map(
+    ([name, { available, text }, hint]): DoctorLine => ({
+      section: 'sandbox',
+      level: available ? 'ok' : 'warn',
+      text: `${name}: ${text}`,
+      hint: available ? '' : hint
+    })
+  )
+  const servers = node.run.host.servers.states().map(
+    ({ name, running, tools, text }): DoctorLine => ({
+      section: 'tools',
+      level: running ? 'ok' : 'warn',
+      text: `MCP server ${name}: ${running ? countOf(tools, 'tool') : text}`,
+      hint: running ? '' : 'see [mcp] in agents.toml, and pmesh.log'
+    })
+  )
+  return [...sandboxes, ...servers]
 }
 
 function storeLines(node: MeshNode): DoctorLine[] {

@@ -23,6 +23,8 @@ import type { TaskRunPorts } from '../task/task-ports.ts'
 import type { MeshNode } from './create-node.ts'
 import type { ToolHost } from './tool-host.ts'
 
+/** Servers bring tools and agents.toml changes at any time; what is not new is not said again. */
+const ANNOUNCE_EVERY_MS = 15_000
 const BUDGET_KEY = localKey('model-budget')
 
 export class RunHost {
@@ -34,6 +36,7 @@ export class RunHost {
   readonly #judges: NodeJudges
   readonly #remote: RemoteJudges
   readonly #agents: AgentRunner
+  #announcing: NodeJS.Timeout | null = null
 
   private constructor(node: MeshNode, host: ToolHost, budget: DailyBudget, clock: Clock) {
     this.#node = node
@@ -92,10 +95,12 @@ export class RunHost {
     }
     requests.on('judge/ask', (peer, params) => this.#remote.answer(peer, params, this.#judges))
     await this.engine.start()
+    this.#announcing = setInterval(() => this.engine.announce(), ANNOUNCE_EVERY_MS).unref()
   }
 
-  stop(): Promise<void> {
-    return this.engine.stop()
+  async stop(): Promise<void> {
+    if (this.#announcing !== null) clearInterval(this.#announcing)
+    await this.engine.stop()
   }
 
   #panel(clock: Clock): NodeJudges {

@@ -28,7 +28,7 @@ export function runApiOf(runtime: NodeRuntime): RunApi {
     tool: async (name) => toolRecord(runtime.node, toolOf(runtime.node, name)),
     toolRegister: async (asked) => {
       const { log, run } = runtime.node
-      const tool = await run.host.registry.register(asked, async (draft) => {
+      const tool = await run.host.registry().register(asked, async (draft) => {
         await log.append([draft])
       })
       run.engine.announce()
@@ -36,7 +36,7 @@ export function runApiOf(runtime: NodeRuntime): RunApi {
     },
     toolRemove: async (name) => {
       const { log, run } = runtime.node
-      await run.host.registry.remove(name, async (draft) => {
+      await run.host.registry().remove(name, async (draft) => {
         await log.append([draft])
       })
       run.engine.announce()

@@ -3,31 +3,33 @@
 
 import { join } from 'node:path'
 import type { Logger } from '../base/logger.ts'
-import { messageOf } from '../base/mesh-error.ts'
+import { isMeshError, type MeshError, messageOf } from '../base/mesh-error.ts'
 import { AgentsFile, readKeyV01 } from '../config/agents-file.ts'
 import type { ConfigValues } from '../config/config-schema.ts'
+import { type McpServerSection, readMcpSection } from '../config/mcp-section.ts'
 import type { HomePaths } from '../config/paths.ts'
 import type { Guard } from '../guard/contract.ts'
 import { createPatternGuard } from '../guard/pattern-guard.ts'
 import type { KeyRing } from '../identity/seal.ts'
 import { type ModelBook, openModels } from '../model/model-book.ts'
-import type { JsonObject, JsonSchema, SandboxReport, ToolBox } from '../pipeline/contract.ts'
-import { compileArguments } from '../policy/argument-schema.ts'
+import type { SandboxReport, Tool, ToolBox } from '../pipeline/contract.ts'
 import { type LoadedPolicy, loadPolicy } from '../policy/policy-file.ts'
 import { type CommandSandbox, openCommandSandbox } from '../sandbox/command-sandbox.ts'
 import { ScriptSandbox } from '../sandbox/script-sandbox.ts'
+import { wasmBox } from '../sandbox/wasm-box.ts'
 import { WasmSandbox } from '../sandbox/wasm-sandbox.ts'
 import { Workspaces } from '../sandbox/workspaces.ts'
 import { createCalcTool } from '../tools/calc-tool.ts'
 import { createCommandTool } from '../tools/command-tool.ts'
 import { createFetchTool } from '../tools/fetch-tool.ts'
 import { createFileTools } from '../tools/file-tools.ts'
+import { McpServers } from '../tools/mcp-servers.ts'
 import { createScriptTool } from '../tools/script-tool.ts'
 import { createToolBox } from '../tools/tool-box.ts'
-import { ToolRegistry } from '../tools/tool-registry.ts'
+import { ToolRegistry, type ToolRegistryOptions } from '../tools/tool-registry.ts'
 import { guardedFetchFor } from '../web/guarded-fetch.ts'
 import { createUrlGuard } from '../web/url-guard.ts'
-import { boxedLaunch } from './boxed-launch.ts'
+import { mcpLaunch } from './mcp-launch.ts'
 
 export interface ToolHostOptions {
   readonly paths: HomePaths
@@ -39,9 +41,11 @@ export interface ToolHostOptions {
 export interface ToolHost {
   readonly guard: Guard
   readonly box: ToolBox
-  readonly registry: ToolRegistry
+  /** TOOL_UNAVAILABLE while its index cannot be read: the node runs without the tools in it. */
+  readonly registry: () => ToolRegistry
   readonly workspaces: Workspaces
   readonly models: ModelBook
+  readonly servers: McpServers
   readonly report: SandboxReport
   /** Read anew: a changed file counts from the next call on. POLICY_INVALID, CONFIG_EXPOSED. */
   policy(): LoadedPolicy
@@ -66,21 +70,28 @@ export async function openToolHost(options: ToolHostOptions): Promise<ToolHost> 
     ...(script.report.available ? [createScriptTool(script)] : []),
     ...(command.report.available ? [createCommandTool(command, workspaces)] : [])
   ]
-  const registry = new ToolRegistry({
-    folder: join(paths.home, 'tools'),
-    reserved: builtins.map(({ descriptor }) => descriptor.name),
-    script,
-    wasm,
-    compile: argumentFault
+  const reserved = builtins.map(({ descriptor }) => descriptor.name)
+  const registry = openedRegistry({ folder: join(paths.home, 'tools'), reserved, script, wasm }, logger)
+  const agentsFile = agentsFileOf(options)
+  const servers = new McpServers({
+    sections: mcpSections(agentsFile, logger),
+    start: mcpLaunch(command, workspaces),
+    profile: command.profile,
+    logger
   })
+  servers.start()
   const models = openModels({
-    agentsFile: agentsFileOf(options),
+    agentsFile,
     fetchFor: (origin) => guardedFetchFor(createUrlGuard({ allowPrivate: [placeOf(origin)] }))
   })
   return {
     guard,
-    box: createToolBox([() => builtins, () => registry.list()], logger),
-    registry,
+    box: createToolBox([() => builtins, () => registered(registry), () => servers.tools()], logger),
+    servers,
+    registry: () => {
+      if (registry instanceof ToolRegistry) return registry
+      throw registry
+    },
     workspaces,
     models,
     report: {
@@ -91,7 +102,7 @@ export async function openToolHost(options: ToolHostOptions): Promise<ToolHost> 
     },
     policy: () => loadPolicy(paths.policy),
     close: async () => {
-      await Promise.all([script.close(), wasm.close()])
+      await Promise.all([script.close(), wasm.close(), servers.close()])
       await command.close()
     }
   }
@@ -99,15 +110,38 @@ export async function openToolHost(options: ToolHostOptions): Promise<ToolHost> 
 
 /** Processes of modules stand in the sandbox of commands where there is one; where it cannot start them, Node's own permissions remain. */
 async function openWasm(command: CommandSandbox, workspaces: Workspaces, logger: Logger): Promise<WasmSandbox> {
-  if (command.report.available) {
-    const boxed = await WasmSandbox.open({
-      box: { name: command.report.text, launch: boxedLaunch(command, workspaces) }
-    })
-    if (boxed.report.available) return boxed
-    logger.info('modules are not boxed by the operating system', { message: boxed.report.text })
-    await boxed.close()
-  }
+  const box = wasmBox(command, workspaces)
+  if (box === null) return WasmSandbox.open()
+  const boxed = await WasmSandbox.open({ box })
+  if (boxed.report.available) return boxed
+  logger.warn('modules are not boxed by the operating system', { message: boxed.report.text })
+  await boxed.close()
   return WasmSandbox.open()
+}
+
+/** Opened, or why it could not be. */
+function openedRegistry(options: ToolRegistryOptions, logger: Logger): ToolRegistry | MeshError {
+  try {
+    return new ToolRegistry(options)
+  } catch (error) {
+    if (!isMeshError(error)) throw error
+    logger.error('the registered tools are not usable', { message: error.message })
+    return error
+  }
+}
+
+function registered(registry: ToolRegistry | MeshError): readonly Tool[] {
+  return registry instanceof ToolRegistry ? registry.list() : []
+}
+
+/** A section that cannot be read offers no server; the node runs without. */
+function mcpSections(agentsFile: AgentsFile, logger: Logger): readonly McpServerSection[] {
+  try {
+    return readMcpSection(agentsFile)
+  } catch (error) {
+    logger.error('the MCP servers of agents.toml are not usable', { message: messageOf(error) })
+    return []
+  }
 }
 
 function sandboxLine(
@@ -129,16 +163,4 @@ function agentsFileOf({ paths, config, keyRing }: ToolHostOptions): AgentsFile {
 function placeOf(origin: string): string {
   const { hostname, port, protocol } = new URL(origin)
   return `${hostname}:${port === '' ? (protocol === 'https:' ? '443' : '80') : port}`
-}
-
-function argumentFault(parameters: JsonSchema): (args: JsonObject) => string | null {
-  const schema = compileArguments(parameters)
-  return (args) => {
-    try {
-      const checked = schema.check(Buffer.from(JSON.stringify(args)))
-      return checked.ok ? null : `${checked.pointer}: ${checked.message}`
-    } catch (error) {
-      return messageOf(error)
-    }
-  }
 }

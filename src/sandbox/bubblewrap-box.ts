@@ -4,19 +4,12 @@
 
 import { spawnSync } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import {
-  closeSync,
-  existsSync,
-  lstatSync,
-  openSync,
-  readFileSync,
-  readlinkSync,
-  unlinkSync,
-  writeFileSync
-} from 'node:fs'
+import { closeSync, existsSync, lstatSync, openSync, readlinkSync, unlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { MeshError } from '../base/mesh-error.ts'
+import type { BoxBackend, BoxRequest, StartedBox } from './box-backend.ts'
+import { launcherArguments } from './box-launcher.ts'
 import type { ControlGroup } from './control-group.ts'
 import { seccompFilter } from './seccomp-filter.ts'
 import { type SandboxUser, SupervisedProcess } from './supervisor.ts'
@@ -25,24 +18,12 @@ export const BOX_WORKSPACE = '/workspace'
 const BOX_UID = '1000'
 const TEMPORARY_BYTES_MAX = 64 * 1024 * 1024
 const SHARED_MEMORY_BYTES_MAX = 16 * 1024 * 1024
-const DESCRIPTORS_MAX = 256
-/** Exit code of a launcher that cannot set a limit. */
-const LIMIT_FAILED = 125
 const VERSION_MS_MAX = 5_000
 const STATUS_BYTES_MAX = 64 * 1024
 
 const SECCOMP = 3
 const STATUS = 4
 const BLOCK = 5
-
-/** `-p` keeps the shell from obeying its environment; all that varies comes as arguments. */
-const LAUNCHER = [
-  `ulimit -c 0 -n ${DESCRIPTORS_MAX} -u "$1" -f "$2" -t "$3" -v "$4" || exit ${LIMIT_FAILED}`,
-  'shift 4',
-  'for number in /proc/self/fd/*; do number=$' + '{number##*/}; ((number > 2)) && exec {number}>&-; done',
-  'unset number',
-  'exec -- "$@"'
-].join('\n')
 
 const HOST_FILES = [
   '/etc/alternatives',
@@ -56,59 +37,11 @@ const HOST_FILES = [
 ]
 const SYSTEM_FOLDERS = ['/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32']
 
-export interface BoxRequest {
-  readonly argv: readonly string[]
-  /** Host path. */
-  readonly workspace: string
-  /** Where in the workspace the program starts: '.' or a relative path. */
-  readonly folder: string
-  readonly environment: Readonly<Record<string, string>>
-  /** Relative paths in the workspace that are read-only, and folders that must keep their place. */
-  readonly readOnly: readonly string[]
-  readonly pinned: readonly string[]
-  /** Absolute host paths that the program may read, at the same place. */
-  readonly readable: readonly string[]
-  readonly limits: BoxLimits
-}
-
-export interface StartedBox {
-  readonly process: SupervisedProcess
-  /** Once it has ended: false when the box could not be set up, so that nothing ran in it. */
-  readonly begun: () => boolean
-}
-
-/** One way to box a process. */
-export interface BoxBackend {
-  /** `bubblewrap 0.8.0 + seccomp` */
-  readonly text: string
-  readonly profile: string
-  /** SANDBOX_FAILED when it cannot be started. */
-  start(request: BoxRequest, group: ControlGroup | null): Promise<StartedBox>
-  close(): Promise<void>
-}
-
-export interface BoxLimits {
-  readonly processes: number
-  readonly fileBytes: number
-  /** Of one process; null: no limit. */
-  readonly addressBytes: number | null
-  readonly cpuSeconds: number | null
-}
-
-/** The bytes of the host's limits that nobody but its root may raise. */
-interface HardLimits {
-  readonly processes: number
-  readonly fileBytes: number
-  readonly cpuSeconds: number
-  readonly addressBytes: number
-}
-
 export class BubblewrapBox implements BoxBackend {
   readonly text: string
   readonly #program: string
   readonly #user: SandboxUser | null
   readonly #filter: number
-  readonly #hard: HardLimits
   readonly #system: readonly string[]
 
   private constructor(program: string, version: string, user: SandboxUser | null, filter: number) {
@@ -116,7 +49,6 @@ export class BubblewrapBox implements BoxBackend {
     this.#program = program
     this.#user = user
     this.#filter = filter
-    this.#hard = hardLimits()
     this.#system = systemArguments()
   }
 
@@ -130,7 +62,7 @@ export class BubblewrapBox implements BoxBackend {
 
   /** What makes the box what it is, for its hash: the same on every machine with the same layout. */
   get profile(): string {
-    return JSON.stringify([LAUNCHER, this.#arguments(PROFILE_REQUEST), this.#user === null ? 'self' : 'other user'])
+    return JSON.stringify([this.#arguments(PROFILE_REQUEST), this.#user === null ? 'self' : 'other user'])
   }
 
   /** SANDBOX_FAILED when it cannot be started. The program begins when the box stands in its group. */
@@ -139,7 +71,7 @@ export class BubblewrapBox implements BoxBackend {
     let supervised: SupervisedProcess
     try {
       supervised = await SupervisedProcess.start({
-        argv: [this.#program, ...this.#arguments(request)],
+        argv: [...(group?.prefix ?? []), this.#program, ...this.#arguments(request)],
         environment: request.environment,
         folder: '/',
         user: this.#user,
@@ -173,20 +105,12 @@ export class BubblewrapBox implements BoxBackend {
       ...request.readOnly.flatMap((path) => ['--ro-bind', join(workspace, path), inside(path)]),
       ...['--remount-ro', '/dev', '--remount-ro', '/', '--chdir', join(BOX_WORKSPACE, request.folder)],
       ...['--seccomp', String(SECCOMP), '--json-status-fd', String(STATUS), '--block-fd', String(BLOCK)],
-      ...['--', '/bin/bash', '-p', '-c', LAUNCHER, 'box', ...this.#limitArguments(limits), ...request.argv]
+      ...['--', '/bin/bash', '-p', '-c', ...launcherArguments(limits), ...request.argv]
     ]
   }
 
-  /** For ulimit: processes, 1024 bytes, seconds, 1024 bytes. The box's own first process counts as one. */
-  #limitArguments({ processes, fileBytes, cpuSeconds, addressBytes }: BoxLimits): string[] {
-    const hard = this.#hard
-    const values = [
-      Math.min(processes + 1, hard.processes),
-      Math.min(fileBytes, hard.fileBytes) / 1024,
-      Math.min(cpuSeconds ?? Number.POSITIVE_INFINITY, hard.cpuSeconds),
-      Math.min(addressBytes ?? Number.POSITIVE_INFINITY, hard.addressBytes) / 1024
-    ]
-    return values.map((value) => (Number.isFinite(value) ? String(Math.floor(value)) : 'unlimited'))
+  inside(): string {
+    return BOX_WORKSPACE
   }
 
   async close(): Promise<void> {
@@ -254,19 +178,5 @@ function openUnnamed(bytes: Buffer): number {
     return openSync(path, 'r')
   } finally {
     unlinkSync(path)
-  }
-}
-
-function hardLimits(): HardLimits {
-  const text = readFileSync('/proc/self/limits', 'latin1')
-  const hard = (name: string): number => {
-    const value = new RegExp(`^${name}\\s+\\S+\\s+(\\S+)`, 'm').exec(text)?.[1]
-    return value === undefined || value === 'unlimited' ? Number.POSITIVE_INFINITY : Number(value)
-  }
-  return {
-    processes: hard('Max processes'),
-    fileBytes: hard('Max file size'),
-    cpuSeconds: hard('Max cpu time'),
-    addressBytes: hard('Max address space')
   }
 }

@@ -3,10 +3,12 @@
 
 import { createHash, randomUUID } from 'node:crypto'
 import { statSync } from 'node:fs'
+import { join } from 'node:path'
 import { LIMITS } from '../base/limits.ts'
 import { isMeshError, MeshError } from '../base/mesh-error.ts'
 import type { SandboxState } from '../pipeline/contract.ts'
-import { BOX_WORKSPACE, type BoxBackend, type BoxRequest, BubblewrapBox, type StartedBox } from './bubblewrap-box.ts'
+import type { BoxBackend, BoxRequest, StartedBox } from './box-backend.ts'
+import { BubblewrapBox } from './bubblewrap-box.ts'
 import {
   type BoxedProcess,
   type CommandJob,
@@ -20,11 +22,12 @@ import {
 import { type ControlGroup, ControlGroups } from './control-group.ts'
 import { treeUse } from './process-tree.ts'
 import { guardWorkspace, type WorkspaceGuard } from './protected-paths.ts'
-import { type StopReason, superviseCall, watchUntil } from './supervisor.ts'
+import { RuntimeBox } from './runtime-box.ts'
+import { type SandboxUser, type StopReason, superviseCall, watchUntil } from './supervisor.ts'
 import { WORKSPACE_BOUNDS, walk } from './workspace-walk.ts'
 import type { Workspaces } from './workspaces.ts'
 
-const ENVIRONMENT = { PATH: '/usr/bin:/bin', HOME: BOX_WORKSPACE, LANG: 'C.UTF-8', TMPDIR: '/tmp' }
+const ENVIRONMENT = { PATH: '/usr/bin:/bin', LANG: 'C.UTF-8', TMPDIR: '/tmp' }
 const PROBE_MS_MAX = 10_000
 const PROBE_BYTES_MAX = 64 * 1024
 /** Room for the lines that name the streams in an output. */
@@ -46,6 +49,8 @@ export interface CommandSandbox {
 
 export interface CommandSandboxOptions {
   readonly workspaces: Workspaces
+  /** `bubblewrap` on Linux, `sandbox-runtime` elsewhere. */
+  readonly backend?: 'bubblewrap' | 'sandbox-runtime'
   /** Path of bubblewrap. */
   readonly bubblewrap?: string
   /** False: memory and processes are watched even where a control group could be made. */
@@ -58,7 +63,7 @@ export async function openCommandSandbox(options: CommandSandboxOptions): Promis
   let backend: BoxBackend | null = null
   try {
     const groups = options.controlGroups === false ? null : ControlGroups.open()
-    backend = openBackend(options, groups !== null)
+    backend = await openBackend(options, groups !== null)
     const sandbox = new BoxedCommands(backend, groups, workspaces)
     await probe(sandbox, workspaces)
     return sandbox
@@ -69,26 +74,32 @@ export async function openCommandSandbox(options: CommandSandboxOptions): Promis
   }
 }
 
-function openBackend({ workspaces, bubblewrap }: CommandSandboxOptions, grouped: boolean): BoxBackend {
-  if (process.platform !== 'linux') {
-    throw new MeshError('SANDBOX_UNAVAILABLE', `no box is known for ${process.platform}`)
-  }
-  if (process.geteuid?.() === 0 && workspaces.user === null) {
+async function openBackend(options: CommandSandboxOptions, grouped: boolean): Promise<BoxBackend> {
+  const { user, folder } = options.workspaces
+  if (process.geteuid?.() === 0 && user === null) {
     throw new MeshError('SANDBOX_UNAVAILABLE', 'commands never run as root, and no other user is configured')
   }
-  return BubblewrapBox.open(bubblewrap ?? '/usr/bin/bwrap', workspaces.user, { sharedSegments: grouped })
+  if (options.backend === 'sandbox-runtime' || process.platform !== 'linux') {
+    return await RuntimeBox.open({ user, folder: join(folder, '.runtime') })
+  }
+  return BubblewrapBox.open(options.bubblewrap ?? '/usr/bin/bwrap', user, { sharedSegments: grouped })
 }
 
 /** Looks around in the box: only what it finds proves anything. */
 const PROBE = [
   'set -e',
   'test "$(id -u)" != 0',
-  'grep -q "^NoNewPrivs:[[:space:]]*1$" /proc/self/status',
-  'grep -q "^CapEff:[[:space:]]*0*$" /proc/self/status',
-  'grep -q "^Seccomp:[[:space:]]*2$" /proc/self/status',
-  'test "$(grep -c : /proc/net/dev)" = 1',
-  'test ! -e /etc/shadow -a ! -e /root -a ! -e /home',
+  'for folder in /root /home /Users; do test -z "$(ls -A $folder 2>/dev/null)"; done',
   'touch probe && rm probe',
+  ...(process.platform === 'linux'
+    ? [
+        'grep -q "^NoNewPrivs:[[:space:]]*1$" /proc/self/status',
+        'grep -q "^CapEff:[[:space:]]*0*$" /proc/self/status',
+        'grep -q "^Seccomp:[[:space:]]*2$" /proc/self/status',
+        'test "$(grep -c : /proc/net/dev)" = 1',
+        'test ! -e /etc/shadow'
+      ]
+    : []),
   'echo boxed'
 ].join('\n')
 
@@ -129,6 +140,7 @@ class BoxedCommands implements CommandSandbox {
   readonly profile: string
   readonly #backend: BoxBackend
   readonly #groups: ControlGroups | null
+  readonly #user: SandboxUser | null
   readonly #inUse = new Set<string>()
   readonly #open = new Set<OpenBox>()
   #closed = false
@@ -136,6 +148,7 @@ class BoxedCommands implements CommandSandbox {
   constructor(backend: BoxBackend, groups: ControlGroups | null, { user }: Workspaces) {
     this.#backend = backend
     this.#groups = groups
+    this.#user = user
     const memory = groups?.text ?? 'memory by watching (no control group can be made here)'
     const parts = [backend.text, 'network off', memory, `as user ${user?.uid ?? process.geteuid?.()}`]
     this.report = { available: true, text: parts.join(', ') }
@@ -201,7 +214,7 @@ class BoxedCommands implements CommandSandbox {
     let box: OpenBox | null = null
     try {
       const guard = await guardWorkspace(job.workspace)
-      group = this.#groups?.make(job.limits.memoryBytes) ?? null
+      group = this.#groups?.make(job.limits.memoryBytes, this.#user) ?? null
       const started = await this.#backend.start(this.#request(job, timeMs, guard), group)
       box = { ...started, group, guard, job }
       this.#open.add(box)
@@ -222,7 +235,7 @@ class BoxedCommands implements CommandSandbox {
       argv: [job.program, ...job.args],
       workspace: job.workspace,
       folder: job.folder ?? '.',
-      environment: { ...ENVIRONMENT, ...job.environment },
+      environment: { ...ENVIRONMENT, HOME: this.#backend.inside(job.workspace), ...job.environment },
       readOnly: guard.readOnly,
       pinned: guard.pinned,
       readable: job.readable ?? [],

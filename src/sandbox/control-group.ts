@@ -1,10 +1,11 @@
 // A control group per box for the memory of its whole tree, under version 1 or 2, wherever this user may make one. Version 2 was not
 // tried on a real machine. A group whose node died stays empty behind it: the next node that starts removes it.
 
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
+import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { isRunning } from './process-tree.ts'
+import type { SandboxUser } from './supervisor.ts'
 
 const PREFIX = 'pmesh-box-'
 const REMOVE_TRIES = 50
@@ -12,12 +13,17 @@ const REMOVE_RETRY_MS = 4
 const PROBE_BYTES = 64 * 1024 * 1024
 
 export interface ControlGroup {
-  /** Later children of the process belong to it too. Each join waits for all processors: milliseconds. */
+  /** What a command line begins with so that it enters the group by itself; empty where it must be joined. */
+  readonly prefix: readonly string[]
+  /** Takes a process in that did not enter by itself, and its later children. */
   join(pid: number): void
   /** True once the kernel killed a process of the group because its memory was used up. */
   outOfMemory(): boolean
   remove(): Promise<void>
 }
+
+/** A thread that moves itself spares the kernel the wait for all processors: milliseconds. */
+const ENTER = ['/bin/sh', '-c', 'echo 0 > "$1" && shift && exec "$@"', 'enter']
 
 interface Controller {
   readonly folder: string
@@ -47,13 +53,20 @@ export class ControlGroups {
     return `memory by cgroup v${this.#controller.version}`
   }
 
-  make(memoryBytes: number): ControlGroup {
+  /** `user`: who enters it, when that is not this process's own user. */
+  make(memoryBytes: number, user: SandboxUser | null): ControlGroup {
     const folder = join(this.#controller.folder, `${PREFIX}${process.pid}-${++made}`)
     mkdirSync(folder)
-    limitMemory(folder, this.#controller.version, memoryBytes)
-    const events = join(folder, this.#controller.version === 2 ? 'memory.events' : 'memory.oom_control')
+    const { version } = this.#controller
+    limitMemory(folder, version, memoryBytes)
+    const tasks = join(folder, 'tasks')
+    if (version === 1 && user !== null) chownSync(tasks, user.uid, user.gid)
+    const events = join(folder, version === 2 ? 'memory.events' : 'memory.oom_control')
     return {
-      join: (pid) => writeFileSync(join(folder, 'cgroup.procs'), String(pid)),
+      prefix: version === 1 ? [...ENTER, tasks] : [],
+      join(pid) {
+        if (version === 2) writeFileSync(join(folder, 'cgroup.procs'), String(pid))
+      },
       outOfMemory: () => /^oom_kill [1-9]/m.test(readFileSync(events, 'latin1')),
       remove: () => removeGroup(folder)
     }

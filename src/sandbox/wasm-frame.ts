@@ -6,6 +6,8 @@ export interface WasmJob {
   readonly outputBytes: number
   /** How much files may grow by in all. */
   readonly fileBytes: number
+  /** Descriptors at once, the streams included. */
+  readonly openMax: number
   /** Null: no folder at all. Otherwise the paths of the files that follow the module and the input. */
   readonly files: readonly string[] | null
 }

@@ -6,7 +6,6 @@ import { WasmFiles } from './wasm-files.ts'
 import { encodeFrame, READY, tryDecodeFrame, type WasmAnswer, type WasmEnd, type WasmJob } from './wasm-frame.ts'
 import { webAssembly } from './web-assembly.ts'
 
-const OPEN_MAX = 256
 const SUCCESS = 0
 const NOT_SUPPORTED = 58
 
@@ -41,7 +40,7 @@ class Streams {
 async function runJob(job: WasmJob, [code, input, ...contents]: readonly Uint8Array[]): Promise<Buffer> {
   const streams = new Streams(job.outputBytes)
   const given = new Map((job.files ?? []).map((path, index) => [path, contents[index]!]))
-  const files = new WasmFiles(given, { growthBytes: job.fileBytes, openMax: OPEN_MAX })
+  const files = new WasmFiles(given, { growthBytes: job.fileBytes, openMax: job.openMax })
   const standard = [new OpenFile(new File(input!)), streams.open(0), streams.open(1)]
   const wasi = new WASI([...job.args], [], job.files === null ? standard : [...standard, files.root], {
     // The shim prints each path on stdout unless told not to.

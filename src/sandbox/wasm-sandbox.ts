@@ -146,7 +146,8 @@ async function runIn(guest: WasmGuest, call: WasmCall): Promise<WasmRun> {
   const outputBytes = Math.min(call.limits.outputBytes, LIMITS.toolOutputBytesMax)
   const fileBytes = Math.min(call.limits.fileBytes, LIMITS.toolFileBytesMax)
   const files = call.files ?? []
-  const job: WasmJob = { args: call.args, outputBytes, fileBytes, files: call.files?.map((file) => file.path) ?? null }
+  const paths = call.files?.map((file) => file.path) ?? null
+  const job: WasmJob = { args: call.args, outputBytes, fileBytes, openMax: LIMITS.wasmFilesOpenMax, files: paths }
   const frame = encodeFrame({ header: job, parts: [call.module, call.input, ...files.map((file) => file.bytes)] })
   const given = files.reduce((sum, file) => sum + file.bytes.length, 0)
   const ended = await guest.run(frame, {

@@ -4,6 +4,7 @@
 import { fromHex } from '../base/bytes.ts'
 import { LIMITS } from '../base/limits.ts'
 import { isMeshError, messageOf } from '../base/mesh-error.ts'
+import type { PublicKeyHex } from '../log/statement.ts'
 import type { Approvals } from './approvals.ts'
 import type { Freshness } from './freshness.ts'
 import type { TaskBook } from './task-book.ts'
@@ -117,20 +118,21 @@ export class Executor {
   #ready(count: number): string[] {
     if (count <= 0) return []
     const now = this.#options.clock.monotonic()
-    const ready = [...this.#waiting].filter(([id, { retryAtMs }]) => retryAtMs <= now && this.#reachable(id))
+    const up = this.#options.connected()
+    const ready = [...this.#waiting].filter(([id, { retryAtMs }]) => retryAtMs <= now && this.#reachable(id, up))
     ready.sort(([, a], [, b]) => a.submittedMs - b.submittedMs)
     return ready.slice(0, count).map(([id]) => id)
   }
 
-  #reachable(id: string): boolean {
-    const { book, log, connected, freshness } = this.#options
+  #reachable(id: string, up: ReadonlySet<PublicKeyHex>): boolean {
+    const { book, log, freshness } = this.#options
     const fold = book.get(id)
     if (fold === null) return false
     const mine = fold.assigned?.executor === log.self
     if (!freshness.usable(mine ? fold.assigned.id : fold.submitted.id)) return false
     // What an earlier process left open is closed whether the submitter is there or not.
     if (mine && fold.run !== null && openEffects(fold.run).length > 0) return true
-    return fold.submitter === log.self || connected().has(fold.submitter)
+    return fold.submitter === log.self || up.has(fold.submitter)
   }
 
   #arm(): void {

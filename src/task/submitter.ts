@@ -45,6 +45,8 @@ export interface SubmitterOptions extends TaskPorts {
 interface Watch {
   lease: GrantedLease
   readonly attempt: number
+  /** Not granted by this process. */
+  readonly assumed: boolean
   /** Beacon of the executor behind the end of its lease, when it was first seen with a complete chain. */
   sawMs: number | null
 }
@@ -162,9 +164,10 @@ export class Submitter {
     this.#reopened.delete(fold.id)
     const earlier = this.#watched.get(fold.id)
     // Requests may overtake each other: the end that the executor may believe in is the latest one.
-    const latestMs = earlier?.attempt === attempt ? Math.max(sentMs, earlier.lease.executorSentMs) : sentMs
+    const latestMs =
+      earlier?.attempt === attempt && !earlier.assumed ? Math.max(sentMs, earlier.lease.executorSentMs) : sentMs
     const lease = new GrantedLease(clock, LIMITS.leaseMs, latestMs)
-    if (peer !== log.self) this.#watched.set(fold.id, { lease, attempt, sawMs: null })
+    if (peer !== log.self) this.#watched.set(fold.id, { lease, attempt, assumed: false, sawMs: null })
     this.#arm()
     return { attempt, leaseMs: LIMITS.leaseMs }
   }
@@ -261,7 +264,7 @@ export class Submitter {
         assigned.leaseMs,
         this.#options.clock.now() + LIMITS.clockSkewMsMax
       )
-      this.#watched.set(fold.id, { lease, attempt: assigned.attempt, sawMs: null })
+      this.#watched.set(fold.id, { lease, attempt: assigned.attempt, assumed: true, sawMs: null })
     }
     if (mayRepeat(fold)) this.#reopen(fold)
     this.#arm()

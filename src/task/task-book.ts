@@ -1,6 +1,7 @@
 // The tasks that are open, in memory: folded again whenever a commit brings a record of theirs, told to whoever listens. Everything else about
 // tasks is read from the log when it is asked for. Bounded: what does not fit waits in the log and is looked for again once there is room.
 
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { fromHex, toHex } from '../base/bytes.ts'
 import type { Clock } from '../base/clock.ts'
 import { LIMITS } from '../base/limits.ts'
@@ -30,7 +31,8 @@ export type TaskListener = (task: TaskFold) => void
 
 interface Entry {
   readonly events: Map<string, TaskEvent>
-  fold: TaskFold
+  /** Null once events came that it does not know. */
+  fold: TaskFold | null
 }
 
 export class TaskBook {
@@ -41,6 +43,8 @@ export class TaskBook {
   readonly #loading = new Set<string>()
   #reading: { readonly id: string; readonly arrived: TaskEvent[] } | null = null
   #overflown = false
+  readonly #changed = new Set<string>()
+  #telling: NodeJS.Immediate | null = null
   #unlisten: (() => void) | null = null
   #worker: Promise<void> | null = null
   #scanWanted = false
@@ -60,6 +64,7 @@ export class TaskBook {
   async stop(): Promise<void> {
     this.#stopped = true
     this.#unlisten?.()
+    if (this.#telling !== null) clearImmediate(this.#telling)
     await this.#worker
   }
 
@@ -67,12 +72,16 @@ export class TaskBook {
     return this.#entries.size
   }
 
+  /** Never behind what is durable. */
   get(id: string): TaskFold | null {
-    return this.#entries.get(id)?.fold ?? null
+    const entry = this.#entries.get(id)
+    if (entry === undefined) return null
+    entry.fold ??= foldTask(id, [...entry.events.values()])
+    return entry.fold
   }
 
   open(): TaskFold[] {
-    return [...this.#entries.values()].map(({ fold }) => fold)
+    return [...this.#entries.keys()].flatMap((id) => this.get(id) ?? [])
   }
 
   onChange(listener: TaskListener): () => void {
@@ -82,7 +91,7 @@ export class TaskBook {
 
   /** Resolves when everything noticed so far is folded. */
   async settled(): Promise<void> {
-    while (this.#worker !== null) await this.#worker
+    while (this.#worker !== null || this.#changed.size > 0) await (this.#worker ?? nextTurn())
   }
 
   /** Looks through the log for open tasks that are not here. */
@@ -94,17 +103,16 @@ export class TaskBook {
   #committed({ stored, view }: LogCommit): void {
     const { log } = this.#options
     const counts = countedFilter(log.state)
-    const touched = new Set<string>()
-    for (const append of stored) {
-      if (append.blocks.types.some((type) => STATE_TYPES.has(type)) && counts(append)) this.#take(append, touched)
-    }
-    for (const id of touched) this.#refold(id)
+    for (const append of stored)
+      if (append.blocks.types.some((type) => STATE_TYPES.has(type)) && counts(append)) this.#take(append)
+    // Who waits for this commit goes on first: an effect begins before anybody is told of it.
+    if (this.#changed.size > 0) this.#telling ??= setImmediate(() => this.#tellChanged())
     // Membership decides what is authorised, also of what is here already.
     if (view !== null) for (const id of this.#entries.keys()) this.#loading.add(id)
     this.#work()
   }
 
-  #take({ head, blocks, own }: StoredAppend, touched: Set<string>): void {
+  #take({ head, blocks, own }: StoredAppend): void {
     const { log } = this.#options
     for (const logged of loggedEvents(log.mesh, log.view, head, blocks)) {
       const event = STATE_TYPES.has(logged.type) ? taskEvent(logged) : null
@@ -116,7 +124,8 @@ export class TaskBook {
       const entry = this.#entries.get(id)
       if (entry !== undefined) {
         entry.events.set(event.id, event)
-        touched.add(id)
+        entry.fold = null
+        this.#changed.add(id)
       } else if (event.type === 'task-submitted' || event.type === 'task-assigned') this.#loading.add(id)
     }
   }
@@ -131,17 +140,15 @@ export class TaskBook {
     this.#entries.set(id, { events: new Map(events.map((event) => [event.id, event])), fold })
   }
 
-  #refold(id: string): void {
-    const entry = this.#entries.get(id)
-    if (entry === undefined) return
-    const fold = foldTask(id, [...entry.events.values()])
-    if (fold === null) {
-      this.#remove(id)
-      return
+  #tellChanged(): void {
+    this.#telling = null
+    for (const id of this.#changed) {
+      this.#changed.delete(id)
+      if (!this.#entries.has(id)) continue
+      const fold = this.get(id)
+      if (fold === null || isSettled(fold)) this.#remove(id)
+      if (fold !== null) this.#tell(fold)
     }
-    entry.fold = fold
-    if (isSettled(fold)) this.#remove(id)
-    this.#tell(fold)
   }
 
   #remove(id: string): void {

@@ -137,12 +137,12 @@ export class TaskEngine {
    * nobody to tell, and may still be left for another.
    */
   announce(): void {
+    this.#executor.lookAgain()
     if (this.#isAlone()) return
     const offer = this.#ports.offer()
     this.#announcing = this.#announcing
       .then(() => this.#announce(offer))
       .catch((error: unknown) => this.#ports.logger.warn('the tools were not announced', { message: messageOf(error) }))
-    this.#executor.lookAgain()
   }
 
   async #announce(offer: Announcement): Promise<void> {

@@ -58,7 +58,7 @@ export class TaskRun {
   changed(fold: TaskFold): void {
     this.#wake()
     if (this.#attempt === 0) return
-    if (fold.cancelled !== null) this.#end('CANCELLED', `the task was cancelled: ${fold.cancelled.reason}`)
+    if (fold.cancelled !== null) this.#end('CANCELLED', 'the task was cancelled')
     else if (fold.assigned?.executor !== this.#options.log.self || fold.assigned.attempt !== this.#attempt)
       this.#end('LEASE_LOST', 'another attempt has the task')
   }

@@ -1,19 +1,45 @@
 // file.read, file.write, file.list and file.edit: the run's own folder and nothing else. Every file that is read or changed is told with
 // its hashes.
 
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { z } from 'zod'
 import { LIMITS } from '../base/limits.ts'
 import { MeshError } from '../base/mesh-error.ts'
-import type { FileChange, Tool, ToolTouch } from '../pipeline/contract.ts'
-import { builtinTool } from './builtin-tool.ts'
+import type { FileChange, SandboxState, Tool, ToolTouch } from '../pipeline/contract.ts'
+import { builtinTool, TOOL_LIMITS } from './builtin-tool.ts'
+import { PINNED_TEXT } from './pinned-place.ts'
 import { openWorkspace } from './workspace-files.ts'
 import { parseFilePath, tryParseWorkspacePath } from './workspace-path.ts'
 
+const PROBE_MS_MAX = 10_000
 const PATH = z.string().min(1).max(LIMITS.filePathBytesMax).describe('Relative to the workspace, with / between names.')
 
 /** The four file tools, confined to the workspace of the call. */
 export function createFileTools(): readonly Tool[] {
   return [fileRead(), fileWrite(), fileList(), fileEdit()]
+}
+
+/** What holds the file tools in the workspace here, tried with a real write. */
+export async function probeFileTools(): Promise<SandboxState> {
+  const workspace = await mkdtemp(join(tmpdir(), 'pmesh-files-'))
+  try {
+    const args = { path: 'probe/file.txt', text: 'x', mode: 'create' }
+    const limits = { ...TOOL_LIMITS, timeMs: PROBE_MS_MAX }
+    const signal = new AbortController().signal
+    const outcome = await fileWrite().run({
+      arguments: args,
+      argumentBytes: new Uint8Array(0),
+      workspace,
+      limits,
+      signal
+    })
+    const text = outcome.status === 'ok' ? `fs-safe with its native part, ${PINNED_TEXT}` : outcome.message
+    return { available: outcome.status === 'ok', text }
+  } finally {
+    await rm(workspace, { recursive: true, force: true })
+  }
 }
 
 function touchesPath({ path = '' }: { readonly path?: string | undefined }): Partial<ToolTouch> {

@@ -13,7 +13,7 @@ import { guardedFetchFor } from '../web/guarded-fetch.ts'
 import { createUrlGuard } from '../web/url-guard.ts'
 import { McpConnection } from './mcp-connection.ts'
 import { type McpProcess, McpStdioTransport } from './mcp-stdio.ts'
-import { mcpTool } from './mcp-tool.ts'
+import { type McpToolHost, mcpTool } from './mcp-tool.ts'
 
 export interface McpLaunch {
   /** Of the server: its workspace may be named after it. */
@@ -142,7 +142,12 @@ class McpServer {
   async #list(connection: McpConnection): Promise<void> {
     const { place } = this.#section
     const profile = place.kind === 'http' ? HTTP_PROFILE : this.#options.profile
-    const host = { section: this.#section, profile, connection: () => this.#connection }
+    const host: McpToolHost = {
+      section: this.#section,
+      profile,
+      connection: () => this.#connection,
+      hashNow: (name) => this.tools.find((tool) => tool.descriptor.name === name)?.descriptor.hash ?? null
+    }
     const listed = await connection.tools(this.#stopped)
     this.tools = listed.map((tool) => mcpTool(host, tool)).filter((tool) => tool !== null)
     const leftOut = listed.length - this.tools.length
@@ -155,7 +160,10 @@ class McpServer {
     this.#list(connection).catch((error: unknown) => {
       // One that no longer lists its tools offers none, and is started again.
       this.tools = []
-      this.#logger.warn('an MCP server does not list its tools', { server: this.#section.name, reason: messageOf(error) })
+      this.#logger.warn('an MCP server does not list its tools', {
+        server: this.#section.name,
+        reason: messageOf(error)
+      })
       return connection.close()
     })
   }

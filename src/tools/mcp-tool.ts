@@ -6,7 +6,7 @@ import { type CallToolResult, type Tool as McpTool, ProtocolError } from '@model
 import { LIMITS } from '../base/limits.ts'
 import { isMeshError } from '../base/mesh-error.ts'
 import type { McpServerSection } from '../config/mcp-section.ts'
-import type { JsonSchema, Tool, ToolInvocation, ToolOutcome } from '../pipeline/contract.ts'
+import type { JsonSchema, Tool, ToolDescriptor, ToolInvocation, ToolOutcome } from '../pipeline/contract.ts'
 import { failedOutcome, TOOL_LIMITS } from './builtin-tool.ts'
 import type { McpConnection } from './mcp-connection.ts'
 import { trySafeSchema } from './mcp-tool-schema.ts'
@@ -17,6 +17,8 @@ export interface McpToolHost {
   readonly profile: string
   /** Null while there is none. */
   connection(): McpConnection | null
+  /** Hash of the tool of that name as the server describes it now; null when it has none. */
+  hashNow(name: string): string | null
 }
 
 const NAME_MAX = 100
@@ -30,21 +32,35 @@ export function mcpTool(host: McpToolHost, tool: McpTool): Tool | null {
   if (parameters === null || Buffer.byteLength(description) > LIMITS.mcpDescriptionBytesMax) return null
   const identity = { place: section.place, tool: tool.name, schema: tool.inputSchema, description }
   const hosts = section.place.kind === 'http' ? [new URL(section.place.url).hostname] : []
+  const descriptor: ToolDescriptor = {
+    name: mcpToolName(section.name, tool.name),
+    kind: 'mcp',
+    description,
+    descriptionUntrusted: true,
+    parameters,
+    tier: section.tiers.get(tool.name) ?? null,
+    hash: createHash('sha256').update(JSON.stringify(identity)).digest('hex'),
+    profile,
+    taints: 'tool',
+    limits: TOOL_LIMITS
+  }
   return {
-    descriptor: {
-      name: mcpToolName(section.name, tool.name),
-      kind: 'mcp',
-      description,
-      descriptionUntrusted: true,
-      parameters,
-      tier: section.tiers.get(tool.name) ?? null,
-      hash: createHash('sha256').update(JSON.stringify(identity)).digest('hex'),
-      profile,
-      taints: 'tool',
-      limits: TOOL_LIMITS
-    },
+    descriptor,
     touches: () => ({ ...NOTHING, hosts }),
-    run: (invocation) => runMcpTool(host, tool.name, invocation)
+    async run(invocation) {
+      const connection = host.connection()
+      if (connection === null) {
+        return failedOutcome('refused', 'TOOL_UNAVAILABLE', `the MCP server ${section.name} is not running`)
+      }
+      if (host.hashNow(descriptor.name) !== descriptor.hash) {
+        return failedOutcome(
+          'refused',
+          'TOOL_CODE_CHANGED',
+          `the MCP server ${section.name} describes the tool otherwise now`
+        )
+      }
+      return runMcpTool(connection, tool.name, invocation)
+    }
   }
 }
 
@@ -53,11 +69,7 @@ export function mcpToolName(server: string, tool: string): string {
   return `mcp_${server}_${tool.toLowerCase().replaceAll(/[^a-z0-9_]/g, '_')}`.slice(0, NAME_MAX)
 }
 
-async function runMcpTool(host: McpToolHost, tool: string, invocation: ToolInvocation): Promise<ToolOutcome> {
-  const connection = host.connection()
-  if (connection === null) {
-    return failedOutcome('refused', 'TOOL_UNAVAILABLE', `the MCP server ${host.section.name} is not running`)
-  }
+async function runMcpTool(connection: McpConnection, tool: string, invocation: ToolInvocation): Promise<ToolOutcome> {
   const { limits, arguments: args } = invocation
   const late = AbortSignal.timeout(limits.timeMs)
   const signal = AbortSignal.any([invocation.signal, late])

@@ -18,6 +18,11 @@ export interface FolderEntry {
 const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 const BY_DESCRIPTOR = process.platform === 'linux'
 
+/** For status and doctor. */
+export const PINNED_TEXT = BY_DESCRIPTOR
+  ? 'every descriptor checked by the kernel’s name of it'
+  : 'paths checked before and after: a process that swaps folders at that moment is not held'
+
 /** Throws FILE_REFUSED when the open descriptor is not `path` below `folder` (its canonical path). */
 export async function checkPinned(handle: FileHandle, folder: string, path: string): Promise<void> {
   const place = join(folder, path)

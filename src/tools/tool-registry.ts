@@ -5,8 +5,9 @@ import { createHash } from 'node:crypto'
 import { LIMITS } from '../base/limits.ts'
 import { isMeshError, MeshError } from '../base/mesh-error.ts'
 import type { EventDraft } from '../log/append-builder.ts'
-import type { JsonObject, JsonSchema, Tool, ToolInvocation, ToolOutcome } from '../pipeline/contract.ts'
+import type { JsonSchema, Tool, ToolInvocation, ToolOutcome } from '../pipeline/contract.ts'
 import { runEvent } from '../pipeline/run-events.ts'
+import { type ArgumentCheck, compileArguments } from '../policy/argument-schema.ts'
 import type { Tier } from '../policy/contract.ts'
 import type { ScriptSandbox } from '../sandbox/script-sandbox.ts'
 import type { WasmSandbox } from '../sandbox/wasm-sandbox.ts'
@@ -33,9 +34,6 @@ export interface NewTool {
 /** Resolves when the event is durable. */
 export type RecordEvent = (draft: EventDraft) => Promise<void>
 
-/** The fault of arguments in one sentence, or null. Compiling throws TOOL_INPUT_INVALID for what is no usable schema. */
-export type CompileArguments = (parameters: JsonSchema) => (args: JsonObject) => string | null
-
 export interface ToolRegistryOptions {
   /** The home's folder `tools`; made when it is missing. */
   readonly folder: string
@@ -43,7 +41,6 @@ export interface ToolRegistryOptions {
   readonly reserved: readonly string[]
   readonly script: ScriptSandbox
   readonly wasm: WasmSandbox
-  readonly compile: CompileArguments
 }
 
 /** Words that stand for something else where a tool is named. */
@@ -95,7 +92,7 @@ export class ToolRegistry {
 
   /**
    * Stores the code, records `tool-registered`, and only then offers the tool. Who may do this is the caller's to check. TOOL_NAME_INVALID,
-   * TOOL_EXISTS, TOOL_CODE_INVALID, TOOL_INPUT_INVALID, TOOL_UNAVAILABLE, and what `recorded` throws.
+   * TOOL_EXISTS, TOOL_CODE_INVALID, TOOL_INPUT_INVALID, TOOL_SCHEMA_INVALID, TOOL_UNAVAILABLE, and what `recorded` throws.
    */
   register(asked: NewTool, recorded: RecordEvent): Promise<Tool> {
     return this.#inTurn(() => this.#register(asked, recorded))
@@ -155,7 +152,9 @@ export class ToolRegistry {
     const foreign = asked.permissions.find((permission) => !allowed.includes(permission))
     if (foreign !== undefined)
       throw invalid(`a ${asked.kind} cannot have the permission ${JSON.stringify(foreign.slice(0, 100))}`)
-    this.#options.compile(asked.parameters)
+    if (asked.parameters.type !== 'object')
+      throw new MeshError('TOOL_SCHEMA_INVALID', 'the schema is not that of an object: it has no "type": "object"')
+    compileArguments(asked.parameters)
   }
 
   #readCode({ kind, code }: NewTool): Buffer {
@@ -175,9 +174,9 @@ export class ToolRegistry {
   }
 
   #offer(entry: ToolEntry): Tool {
-    const { script, wasm, compile } = this.#options
+    const { script, wasm } = this.#options
     const { name, kind, codeHash, parameters, permissions } = entry
-    const check = compile(parameters)
+    const schema = compileArguments(parameters)
     const tool: Tool = {
       descriptor: {
         name,
@@ -194,18 +193,18 @@ export class ToolRegistry {
         limits: kind === 'script' ? SCRIPT_LIMITS : WASM_LIMITS
       },
       touches: () => (permissions.includes('workspace') ? { ...TOUCHES_NOTHING, paths: ['.'] } : TOUCHES_NOTHING),
-      run: (call) => this.#run(entry, check, call)
+      run: (call) => this.#run(entry, schema, call)
     }
     this.#registered.set(name, { entry, tool })
     return tool
   }
 
-  async #run(entry: ToolEntry, check: ReturnType<CompileArguments>, call: ToolInvocation): Promise<ToolOutcome> {
+  async #run(entry: ToolEntry, schema: ArgumentCheck, call: ToolInvocation): Promise<ToolOutcome> {
     // A run that was approved before the tool was removed or replaced finds another entry, and is not for this code.
     if (this.#registered.get(entry.name)?.entry !== entry)
       return failedOutcome('refused', 'TOOL_CODE_CHANGED', `the tool ${entry.name} was removed or replaced`)
-    const fault = check(call.arguments)
-    if (fault !== null) return failedOutcome('refused', 'TOOL_INPUT_INVALID', fault)
+    const verdict = schema.check(call.argumentBytes)
+    if (!verdict.ok) return failedOutcome('refused', 'TOOL_INPUT_INVALID', faultOf(verdict))
     let code: Buffer
     try {
       code = this.#files.readCode(entry)
@@ -227,6 +226,10 @@ export class ToolRegistry {
     this.#last = turn.catch(() => undefined)
     return turn
   }
+}
+
+function faultOf({ pointer, message }: { readonly pointer: string; readonly message: string }): string {
+  return `the arguments do not fit at ${pointer || '/'}: ${message}`
 }
 
 function compare(a: Tool, b: Tool): number {

@@ -4,7 +4,6 @@ import assert from 'node:assert/strict'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { TestContext } from 'node:test'
 import { NodeHome, type Ran, type StartOptions, until } from './node-home.ts'
 
 export { NodeHome, type Ran, until } from './node-home.ts'
@@ -16,7 +15,7 @@ export class MeshKit {
   readonly #nodes: NodeHome[] = []
   readonly #undo: (() => void)[] = []
 
-  constructor(context: Pick<TestContext, 'after'>) {
+  constructor(context: { after(step: () => Promise<void>): void }) {
     this.folder = mkdtempSync(join(tmpdir(), 'pm-'))
     context.after(() => this.#cleanUp())
   }
@@ -64,6 +63,13 @@ export class MeshKit {
     assert.equal(ran.code, 0, `${name} joins: ${ran.stderr}`)
     await node.start(options.start)
     return node
+  }
+
+  /** Writes a file beside the homes; its path. */
+  file(name: string, content: string | Uint8Array): string {
+    const path = join(this.folder, name)
+    writeFileSync(path, content, { mode: 0o600 })
+    return path
   }
 
   /** Runs after the test, when no node runs any more and before the homes are removed. */

@@ -25,7 +25,26 @@ interface Report {
 }
 
 const root = dirname(dirname(import.meta.dirname))
-const LAYERS = ['base', 'identity', 'config', 'log', 'store', 'replication', 'network', 'node', 'rpc', 'cli']
+const LAYERS = [
+  'base',
+  'identity',
+  'config',
+  'log',
+  'store',
+  'replication',
+  'network',
+  'web',
+  'guard',
+  'policy',
+  'pipeline',
+  'sandbox',
+  'model',
+  'tools',
+  'task',
+  'node',
+  'rpc',
+  'cli'
+]
 const IMPORTS = 'lint/style/noRestrictedImports'
 const lines = (count: number): string =>
   Array.from({ length: count }, (_, index) => `export const line${index} = ${index}`).join('\n')
@@ -69,6 +88,13 @@ const importFixtures: Fixture[] = [
   { folder: 'src/identity', bad: `export { z } from 'zod'\n`, good: `export * from '@noble/ed25519'\n` },
   { folder: 'src/rpc', bad: `export { parse } from 'smol-toml'\n`, good: `export { z } from 'zod'\n` },
   { folder: 'src/node', bad: `export { Command } from 'commander'\n`, good: `export * from '../network/x.ts'\n` },
+  { folder: 'src/guard', bad: `export { generateText } from 'ai'\n`, good: `export { join } from 'node:path'\n` },
+  {
+    folder: 'src/pipeline/stages',
+    bad: `export * from '../../tools/x.ts'\n`,
+    good: `export * from '../../policy/x.ts'\n`
+  },
+  { folder: 'src/tools', bad: `export { fetch } from 'undici'\n`, good: `export * from '../web/x.ts'\n` },
   { folder: 'src/network', bad: `export { Command } from 'commander'\n`, good: `export { tcp } from '@libp2p/tcp'\n` },
   {
     folder: 'src/cli/commands',

@@ -198,7 +198,7 @@ export const SANDBOX_GUEST_MUTANTS: readonly Mutant[] = [
     id: 'TOOL-3',
     what: 'arguments are not checked before the code runs',
     file: 'src/tools/tool-registry.ts',
-    find: "if (fault !== null) return failedOutcome('refused', 'TOOL_INPUT_INVALID', fault)",
+    find: "if (!verdict.ok) return failedOutcome('refused', 'TOOL_INPUT_INVALID', faultOf(verdict))",
     replace: ''
   },
   {

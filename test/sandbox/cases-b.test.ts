@@ -42,7 +42,7 @@ describe('SANDBOX-5 every abuse of the script sandbox is contained', { concurren
     })
   }
 
-  test('SANDBOX-3 the whole list keeps the process below 700 MiB', () => {
-    assert.ok(process.resourceUsage().maxRSS * 1024 < 700 * MIB, `${process.resourceUsage().maxRSS} KiB`)
+  test('SANDBOX-3 the whole list keeps the process below 500 MiB', () => {
+    assert.ok(process.resourceUsage().maxRSS * 1024 < 500 * MIB, `${process.resourceUsage().maxRSS} KiB`)
   })
 })

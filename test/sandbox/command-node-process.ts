@@ -1,11 +1,13 @@
 // A node of its own for tests that kill one, or hand one a descriptor: opens a sandbox on the home it is given and runs one script.
-// argv: home, script. Prints `report TEXT`, then what the tool answered.
+// argv: home, script, back end. Prints `report TEXT` and `sockets …`, then what the program wrote.
 
+import { SandboxManager } from '@anthropic-ai/sandbox-runtime'
 import { openSandboxOn } from './command-kit.ts'
 
-const [home, script] = process.argv.slice(2) as [string, string]
-const { sandbox, workspaces } = await openSandboxOn(home)
-console.log(`report ${sandbox.report.text}`)
+const [home, script, backend] = process.argv.slice(2) as [string, string, 'sandbox-runtime' | undefined]
+const { sandbox, workspaces } = await openSandboxOn(home, backend === undefined ? {} : { backend })
+const sockets = [SandboxManager.getLinuxHttpSocketPath(), SandboxManager.getLinuxSocksSocketPath()].filter(Boolean)
+console.log(`report ${sandbox.report.text}\nsockets ${sockets.join(' ')}`)
 const outcome = await sandbox.run({
   program: 'bash',
   args: ['-c', script],

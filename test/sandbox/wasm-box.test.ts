@@ -13,10 +13,13 @@ import { command } from './wasm-modules.ts'
 
 const LIMITS = { timeMs: 5_000, memoryBytes: 64 * 1024 * 1024, outputBytes: 1000, processes: 1, fileBytes: 0 }
 
-test('SANDBOX-4 SANDBOX-6 modules run inside the box of the operating system, and their folders go with them', async () => {
+test('SANDBOX-4 SANDBOX-6 modules run inside the box of the operating system, and their folders go with them', async (t) => {
   const home = mkdtempSync(join(tmpdir(), 'pmesh-home-'))
   // An unprivileged user must get there: below the root folder, not below the home.
   const rootFolder = mkdtempSync('/var/tmp/pmesh-workspaces-')
+  t.after(() => {
+    for (const folder of [home, rootFolder]) rmSync(folder, { recursive: true, force: true })
+  })
   const workspaces = Workspaces.open({ paths: { home, workspaces: join(home, 'workspaces') }, rootFolder })
   const commands = await openCommandSandbox({ workspaces })
   const box = wasmBox(commands, workspaces)
@@ -40,6 +43,4 @@ test('SANDBOX-4 SANDBOX-6 modules run inside the box of the operating system, an
     await commands.close()
   }
   assert.deepEqual(readdirSync(workspaces.folder), [])
-  rmSync(home, { recursive: true, force: true })
-  rmSync(rootFolder, { recursive: true, force: true })
 })

@@ -86,6 +86,15 @@ describe('the WASM sandbox', () => {
     assert.deepEqual([failed.outcome.changes, failed.files], [[], []])
   })
 
+  test('TOOL-3 SANDBOX-3 input and files above their limits are refused before a process is asked', async () => {
+    const large = { path: 'large', bytes: Buffer.alloc(65 * MIB) }
+    const many = Array.from({ length: 4097 }, (_, n) => ({ path: `${n}`, bytes: Buffer.from('') }))
+    for (const change of [{ input: Buffer.alloc(256 * 1024 + 1) }, { files: [large] }, { files: many }]) {
+      const { outcome } = await sandbox.run(await callOf(say(1), change))
+      assert.deepEqual([outcome.status, outcome.code], ['refused', 'TOOL_INPUT_INVALID'])
+    }
+  })
+
   test('SANDBOX-2 a cancelled call is killed at once', async () => {
     const control = new AbortController()
     const running = sandbox.run(await callOf(command([], '(loop $a (br $a))'), { signal: control.signal }))

@@ -3,12 +3,26 @@
 import { prng } from '../../simulations/prng.ts'
 import type { Clock } from '../../src/base/clock.ts'
 import { createPatternGuard } from '../../src/guard/pattern-guard.ts'
-import type { ToolDescriptor, ToolInvocation } from '../../src/pipeline/contract.ts'
+import type { JudgePanel, ToolDescriptor, ToolInvocation } from '../../src/pipeline/contract.ts'
 import { executeTask } from '../../src/pipeline/execute-task.ts'
 import type { AgentRunner } from '../../src/pipeline/run-contract.ts'
 import { parsePolicy } from '../../src/policy/policy-file.ts'
 import type { ExecuteRun } from '../../src/task/task-ports.ts'
-import { outcome, SAFE_PANEL, testTool } from '../pipeline/run-kit.ts'
+import { outcome, testTool } from '../pipeline/run-kit.ts'
+
+const VOTE = {
+  judge: 'offline',
+  offline: true,
+  member: 'ab'.repeat(32),
+  confidence: 1,
+  reason: 'safe',
+  durationMs: 0,
+  usage: null
+}
+const SAFE: JudgePanel = {
+  immediate: true,
+  judge: async () => ({ verdict: 'safe', reason: 'safe', votes: [{ ...VOTE, verdict: 'safe' }] })
+}
 
 export interface ProbeOptions {
   readonly clock: Clock
@@ -29,13 +43,14 @@ export function pipelineWithProbe(
     },
     { tier: 'internal', ...tool }
   )
+  const rules = parsePolicy(policy, 'policy.toml')
   const ports = {
     clock,
     random: prng(1, seed),
     guard: createPatternGuard(),
-    policy: () => parsePolicy(policy, 'policy.toml'),
+    policy: () => rules,
     tools: { list: () => [probe], get: (name: string) => (name === 'probe' ? probe : null) },
-    judges: SAFE_PANEL,
+    judges: SAFE,
     mayAffectOutside: () => true,
     workspace: async () => '/workspace',
     keepResult: async () => 'result'

@@ -41,28 +41,31 @@ test('TASK-1 a task for any member is given to one of those that ask at once, an
     assert.equal((await mesh.node('alice').types(id)).filter((type) => type === 'task-assigned').length, 1)
 })
 
-test('TASK-1 only the member that a task is for gets it, and an observer never', async (t) => {
-  const mesh = await TaskMesh.open({ alice: {}, bob: {}, carol: {}, oscar: { role: 'observer' } })
+test('TASK-1 only the member that a task is for gets it; observers and strangers never get one', async (t) => {
+  const mesh = await TaskMesh.open({ alice: { offers: false }, bob: {}, carol: {}, oscar: { role: 'observer' } })
   t.after(() => mesh.close())
-  mesh.cut('alice', 'bob')
   const alice = mesh.node('alice')
-  const { id } = await alice.submit('hello', { on: 'bob' })
-  const claim = { task: id, nonce: '00'.repeat(16), sentMs: alice.clock.now() }
-  const { engine } = alice
-  assert.deepEqual(await engine.request(mesh.node('carol').id, 'task/claim', claim), { error: 'MEMBER_FORBIDDEN' })
-  const anyone = await alice.submit('free', { on: null }).then((task) => task.id)
-  await mesh.reads('alice', anyone, 'done')
-  assert.deepEqual(await engine.request(mesh.node('oscar').id, 'task/claim', { ...claim, task: id }), {
-    error: 'MEMBER_FORBIDDEN'
-  })
-  assert.deepEqual(await engine.request('ab'.repeat(32), 'task/claim', claim), { error: 'MEMBER_FORBIDDEN' })
-  assert.deepEqual(await engine.request(mesh.node('bob').id, 'task/claim', { task: 'x' }), {
-    error: 'RPC_PARAMS_INVALID'
-  })
-  assert.deepEqual(await engine.request(mesh.node('bob').id, 'task/nothing', {}), { error: 'RPC_METHOD_UNKNOWN' })
+  const { engine, clock } = alice
+  await turns()
+  mesh.cut('alice', 'bob')
+  mesh.cut('alice', 'carol')
+  const { id } = await alice.submit('for bob', { on: 'bob' })
+  const free = await alice.submit('for any')
+  const claim = { task: id, nonce: '00'.repeat(16), sentMs: clock.now() }
+  const forbidden = { error: 'MEMBER_FORBIDDEN' }
+  assert.deepEqual(await engine.request(mesh.node('carol').id, 'task/claim', claim), forbidden)
+  assert.deepEqual(await engine.request(mesh.node('oscar').id, 'task/claim', { ...claim, task: free.id }), forbidden)
+  assert.deepEqual(await engine.request('ab'.repeat(32), 'task/claim', { ...claim, task: free.id }), forbidden)
+  const { id: bob } = mesh.node('bob')
+  assert.deepEqual(await engine.request(bob, 'task/claim', { task: 'x' }), { error: 'RPC_PARAMS_INVALID' })
+  assert.deepEqual(await engine.request(bob, 'task/nothing', {}), { error: 'RPC_METHOD_UNKNOWN' })
   await mesh.heal('alice', 'bob')
   await mesh.reads('alice', id, 'done')
-  assert.deepEqual(mesh.effectsOf('hello'), ['bob'])
+  await mesh.reads('alice', free.id, 'done')
+  assert.deepEqual(
+    mesh.effects.map(({ node }) => node),
+    ['bob', 'bob']
+  )
 })
 
 test('TASK-1 a lost answer to a claim costs nothing: the assignment in the log is taken up', async (t) => {
@@ -115,6 +118,23 @@ test('TASK-1 an effect up to internal that a crash broke off is run again withou
   await mesh.reads('alice', id, 'done')
   assert.deepEqual(mesh.effectsOf('hello'), ['bob', 'bob'])
   assert.equal((await mesh.node('alice').engine.task(id)).attempt, 2)
+})
+
+test('TASK-1 a local effect up to internal that a crash broke off is run again here, or by another member that may', async (t) => {
+  const mesh = await TaskMesh.open({ alice: {}, bob: { offers: false } })
+  t.after(() => mesh.close())
+  const alice = mesh.node('alice')
+  const held = gate()
+  alice.whileRunning = held.hold
+  const { id } = await alice.submit('hello')
+  await mesh.until('the effect', () => mesh.effects.length === 1)
+  await turns()
+  alice.kill()
+  held.open()
+  alice.whileRunning = async () => undefined
+  await alice.restart()
+  await mesh.reads('bob', id, 'done')
+  assert.deepEqual(mesh.effectsOf('hello'), ['alice', 'alice'])
 })
 
 test('TASK-1 an executor that vanishes with an internal task at most: another member runs it; what the first still does is late', async (t) => {

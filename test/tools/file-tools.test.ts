@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { LIMITS } from '../../src/base/limits.ts'
 import type { JsonObject, ToolInvocation, ToolOutcome } from '../../src/pipeline/contract.ts'
-import { createFileTools } from '../../src/tools/file-tools.ts'
+import { createFileTools, probeFileTools } from '../../src/tools/file-tools.ts'
 import { callTool, outputOf, temporaryFolder } from './tool-kit.ts'
 
 const tools = new Map(createFileTools().map((tool) => [tool.descriptor.name, tool]))
@@ -39,6 +39,7 @@ test('FILE-1 no spelling of a path leaves the workspace', async (t) => {
   const { workspace, outside, call } = await makePlace(t)
   await writeFile(join(workspace, 'plain.txt'), 'inside')
   await mkdir(join(workspace, 'folder'))
+  await mkdir(join(outside, 'sub'))
   await symlink(outside, join(workspace, 'link-folder'))
   await symlink(join(outside, 'secret.txt'), join(workspace, 'link-file'))
   await symlink(join(outside, 'new.txt'), join(workspace, 'link-dangling'))
@@ -102,10 +103,10 @@ test('FILE-1 no spelling of a path leaves the workspace', async (t) => {
       assert.ok(!outcome.message.includes(outside), what)
     }
   }
-  for (const path of ['..', '/', 'link-folder', 'link-folder-inside', '../ws-evil', '~']) {
+  for (const path of ['..', '/', 'link-folder', 'link-folder-inside', 'link-folder/sub', '../ws-evil', '~']) {
     assert.equal((await call('list', { path })).status, 'refused', path)
   }
-  assert.deepEqual(await readdir(outside), ['secret.txt'])
+  assert.deepEqual((await readdir(outside)).toSorted(), ['secret.txt', 'sub'])
   assert.equal(await readFile(join(outside, 'secret.txt'), 'utf8'), SECRET)
   assert.equal(await readFile(join(workspace, 'plain.txt'), 'utf8'), 'inside')
 })
@@ -272,4 +273,10 @@ test('a call that is cancelled or has no time left changes nothing', async (t) =
   const cancelled = await call('write', { path: 'x', text: 'x' }, { signal: AbortSignal.abort() })
   assert.deepEqual([cancelled.status, cancelled.code], ['killed', 'CANCELLED'])
   assert.deepEqual(await readdir(workspace), [])
+})
+
+test('SANDBOX-6 what confines the file tools here is tried and told', async () => {
+  const state = await probeFileTools()
+  assert.equal(state.available, true)
+  assert.match(state.text, /native part/)
 })

@@ -17,7 +17,7 @@ import { join } from 'node:path'
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test'
 import { MeshError } from '../../src/base/mesh-error.ts'
 import type { EventDraft } from '../../src/log/append-builder.ts'
-import type { JsonObject, JsonSchema, Tool, ToolOutcome } from '../../src/pipeline/contract.ts'
+import type { JsonObject, Tool, ToolOutcome } from '../../src/pipeline/contract.ts'
 import { tryParseRunEvent } from '../../src/pipeline/run-events.ts'
 import { ScriptSandbox } from '../../src/sandbox/script-sandbox.ts'
 import { WasmSandbox } from '../../src/sandbox/wasm-sandbox.ts'
@@ -36,14 +36,9 @@ const DOUBLE: NewTool = {
   permissions: [],
   replace: false
 }
+/** Takes any object. */
+const ANY = { type: 'object', additionalProperties: true }
 const code = (text: string) => Buffer.from(text).toString('base64')
-
-/** Stands for the schema compiler: an object with `required` numbers. */
-function compile(schema: JsonSchema): (args: JsonObject) => string | null {
-  if (schema.type !== 'object') throw new MeshError('TOOL_INPUT_INVALID', 'not the schema of an object')
-  const required = (schema.required ?? []) as string[]
-  return (args) => required.find((name) => typeof args[name] !== 'number') ?? null
-}
 
 describe('dynamic tools', () => {
   let folder: string
@@ -71,7 +66,7 @@ describe('dynamic tools', () => {
   })
 
   const tools = () => join(folder, 'tools')
-  const registry = () => new ToolRegistry({ folder: tools(), reserved: ['calc', 'file.read'], script, wasm, compile })
+  const registry = () => new ToolRegistry({ folder: tools(), reserved: ['calc', 'file.read'], script, wasm })
   const record = async (draft: EventDraft) => {
     events.push(draft)
   }
@@ -136,8 +131,7 @@ describe('dynamic tools', () => {
       folder: join(folder, 'elsewhere'),
       reserved: [],
       script,
-      wasm,
-      compile
+      wasm
     })
     assert.equal(events.length, 1)
     assert.deepEqual(elsewhere.list(), [])
@@ -225,7 +219,8 @@ describe('dynamic tools', () => {
       [{ code: Buffer.alloc(1024 * 1024 + 1, 0x20).toString('base64') }, 'TOOL_CODE_INVALID'],
       [{ code: Buffer.from([0xff, 0xfe]).toString('base64') }, 'TOOL_CODE_INVALID'],
       [{ kind: 'wasm', code: code('not a module') }, 'TOOL_CODE_INVALID'],
-      [{ parameters: { type: 'array' } }, 'TOOL_INPUT_INVALID'],
+      [{ parameters: { type: 'array' } }, 'TOOL_SCHEMA_INVALID'],
+      [{ parameters: { type: 'object', properties: { n: { type: 'nothing' } } } }, 'TOOL_SCHEMA_INVALID'],
       [{ parameters: { type: 'object', description: 'x'.repeat(33_000) } }, 'TOOL_INPUT_INVALID'],
       [{ description: 'x'.repeat(4097) }, 'TOOL_INPUT_INVALID'],
       [{ permissions: ['workspace'] }, 'TOOL_INPUT_INVALID'],
@@ -242,7 +237,7 @@ describe('dynamic tools', () => {
     const module = Buffer.from(await command([], '')).toString('base64')
     const base: NewTool = { ...DOUBLE, kind: 'wasm', code: module, tier: null }
     const hashes = new Set<string>()
-    for (const change of [{}, { permissions: ['workspace'] }, { parameters: { type: 'object' } }]) {
+    for (const change of [{}, { permissions: ['workspace'] }, { parameters: ANY }]) {
       const tool = await owner.register({ ...base, ...change, replace: true }, record)
       assert.equal(tool.descriptor.tier, null)
       hashes.add(tool.descriptor.hash)
@@ -265,7 +260,7 @@ describe('dynamic tools', () => {
          (br_if $next (i32.load (i32.const 8))))
        (call $proc_exit (local.get $i))`
     )
-    const parameters = { type: 'object' }
+    const parameters = ANY
     const tool = await registry().register(
       { ...DOUBLE, kind: 'wasm', code: Buffer.from(counting).toString('base64'), parameters },
       record
@@ -292,7 +287,7 @@ describe('dynamic tools', () => {
     const register = async (name: string, body: string, permissions: readonly string[]) => {
       const uses = ['path_open', 'fd_write', 'path_unlink_file', 'proc_exit']
       const module = Buffer.from(await command(uses, body, { data: 'new.txt' }))
-      const parameters = { type: 'object' }
+      const parameters = ANY
       const asked = { ...DOUBLE, name, kind: 'wasm', code: module.toString('base64'), parameters, permissions } as const
       return await owner.register(asked, record)
     }
