@@ -23,6 +23,7 @@ import type {
   PeerInfo,
   PeerKey
 } from './network-contract.ts'
+import { isDeniedPeerAddress, listensOnLoopbackOnly } from './peer-address-guard.ts'
 import { libp2pPeerIdOf, tryPeerKeyOf } from './peer-key.ts'
 import { PeerLinks } from './peer-links.ts'
 import { Penalties } from './penalties.ts'
@@ -313,7 +314,9 @@ class Libp2pNetwork implements MeshNetwork {
       }
     }
     const isConnected = (peer: PeerKey): boolean => links.isConnected(peer)
-    return new Redial(self, { admits: (peer) => this.#admits(peer), isConnected, dial }, this.#deps)
+    const onOneMachine = listensOnLoopbackOnly(this.#options.listen)
+    const denies = (address: string): boolean => isDeniedPeerAddress(address, onOneMachine)
+    return new Redial(self, { denies, admits: (peer) => this.#admits(peer), isConnected, dial }, this.#deps)
   }
 
   #listenForDiscovery(main: MainHost, self: PeerKey): void {

@@ -26,3 +26,13 @@ export function isDeniedPeerAddress(text: string, loopbackAllowed = false): bool
   if (kind === 'loopback' && loopbackAllowed) return false
   return kind === null || DENIED.has(kind)
 }
+
+/** A mesh on one machine: this node listens on loopback and nowhere else. */
+export function listensOnLoopbackOnly(listen: readonly string[]): boolean {
+  return listen.length > 0 && listen.every((address) => firstClass(address) === 'loopback')
+}
+
+function firstClass(text: string): AddressClass | null {
+  const first = tryParseAddress(text)?.getComponents()[0]
+  return first?.value === undefined ? null : classOfAddress(first.value)
+}

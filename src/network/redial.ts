@@ -32,6 +32,8 @@ interface Entry {
 }
 
 export interface RedialPorts {
+  /** An address that a member says of itself and that this node does not dial (SSRF-4). */
+  readonly denies: (address: string) => boolean
   readonly admits: (peer: PeerKey) => boolean
   readonly isConnected: (peer: PeerKey) => boolean
   readonly dial: (peer: PeerKey, addresses: Multiaddr[]) => Promise<void>
@@ -129,7 +131,8 @@ export class Redial {
     const before = [...entry.pinned, ...entry.addresses].join(' ')
     change(entry)
     if (known !== undefined && before === [...entry.pinned, ...entry.addresses].join(' ')) return
-    entry.usable = usableAddresses([...new Set([...entry.pinned, ...entry.addresses])], peer)
+    const advertised = entry.addresses.filter((address) => !this.#ports.denies(address))
+    entry.usable = usableAddresses([...new Set([...entry.pinned, ...advertised])], peer)
     entry.attempts = 0
     // The side with the larger key waits a little, so that rarely both dial.
     const head = this.#self < peer ? 0 : 250

@@ -14,7 +14,7 @@ import type { ControlGroup } from './control-group.ts'
 import { seccompFilter } from './seccomp-filter.ts'
 import { type SandboxUser, SupervisedProcess } from './supervisor.ts'
 
-export const BOX_WORKSPACE = '/workspace'
+const BOX_WORKSPACE = '/workspace'
 const BOX_UID = '1000'
 const TEMPORARY_BYTES_MAX = 64 * 1024 * 1024
 const SHARED_MEMORY_BYTES_MAX = 16 * 1024 * 1024

@@ -2,7 +2,7 @@
 // it opens; where that fails it runs nothing and says why. Knows nothing of policy: which program runs is decided before.
 
 import { createHash, randomUUID } from 'node:crypto'
-import { statSync } from 'node:fs'
+import { existsSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { LIMITS } from '../base/limits.ts'
 import { isMeshError, MeshError } from '../base/mesh-error.ts'
@@ -41,7 +41,7 @@ export interface CommandSandbox {
   readonly profile: string
   /** Never throws for what the program did; `refused` when there is no sandbox or it could not be set up. */
   run(job: CommandJob): Promise<CommandOutcome>
-  /** SANDBOX_UNAVAILABLE, SANDBOX_FAILED, TOOL_INPUT_INVALID, FILE_REFUSED, FILE_TOO_LARGE. */
+  /** SANDBOX_UNAVAILABLE, SANDBOX_FAILED, TOOL_INPUT_INVALID, FILE_REFUSED, FILE_TOO_LARGE, CANCELLED. */
   start(job: ServerJob): Promise<BoxedProcess>
   /** Ends what still runs. */
   close(): Promise<void>
@@ -122,10 +122,29 @@ async function probe(sandbox: BoxedCommands, workspaces: Workspaces): Promise<vo
     })
     if (stdout.toString('utf8') === 'boxed\n') return
     const said = stderr.toString('utf8').split('\n')[0] || message
-    throw new MeshError('SANDBOX_UNAVAILABLE', `a trial command was not boxed: ${said}`)
+    throw new MeshError('SANDBOX_UNAVAILABLE', `a trial command was not boxed: ${said}${namespaceHint()}`)
   } finally {
     await workspaces.remove(id)
   }
+}
+
+/** Settings with which systems forbid what a box is made of, and what mends each. */
+const NAMESPACE_SETTINGS: readonly (readonly [file: string, forbids: string, advice: string])[] = [
+  [
+    'kernel/apparmor_restrict_unprivileged_userns',
+    '1',
+    'AppArmor lets no bubblewrap make user namespaces here: give /usr/bin/bwrap a profile with userns'
+  ],
+  ['kernel/unprivileged_userns_clone', '0', 'user namespaces are off: sysctl kernel.unprivileged_userns_clone=1'],
+  ['user/max_user_namespaces', '0', 'user namespaces are off: sysctl user.max_user_namespaces=15000']
+]
+
+function namespaceHint(): string {
+  const found = NAMESPACE_SETTINGS.find(([file, forbids]) => {
+    const path = join('/proc/sys', file)
+    return existsSync(path) && readFileSync(path, 'utf8').trim() === forbids
+  })
+  return found === undefined ? '' : ` (${found[2]})`
 }
 
 /** One box and all that belongs to it. */
@@ -168,8 +187,10 @@ class BoxedCommands implements CommandSandbox {
         })
         const outOfMemory = box.group?.outOfMemory() ?? false
         const planted = await box.guard.sweep()
-        if (supervision.reason === null && !box.begun() && !outOfMemory) return notBegun(supervision.stderr)
-        return outcomeOf(supervision, outOfMemory, planted)
+        if (box.begun() || supervision.reason !== null || outOfMemory || supervision.end.signal !== null) {
+          return outcomeOf(supervision, outOfMemory, planted)
+        }
+        return notBegun(supervision.stderr)
       })
     } catch (error) {
       if (isMeshError(error)) return refused(error.code, error.message)
@@ -208,6 +229,7 @@ class BoxedCommands implements CommandSandbox {
   ): Promise<Result> {
     if (this.#closed) throw new MeshError('SANDBOX_UNAVAILABLE', 'the sandbox is closed')
     checkJob(job)
+    if (job.signal.aborted) throw new MeshError('CANCELLED', 'it was cancelled before it began')
     if (this.#inUse.has(job.workspace)) throw new MeshError('SANDBOX_FAILED', 'another program has the workspace')
     this.#inUse.add(job.workspace)
     let group: ControlGroup | null = null

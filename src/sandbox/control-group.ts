@@ -118,14 +118,13 @@ function isUsable({ folder, version }: Controller): boolean {
   }
 }
 
-/** The kernel lets go of the last process a moment after it has ended. */
+/** The kernel lets go of the last process a moment after it has ended. What stays is removed by a later start. */
 async function removeGroup(folder: string): Promise<void> {
   for (let left = REMOVE_TRIES; left > 0; left--) {
     try {
       rmdirSync(folder)
       return
-    } catch (error) {
-      if (left === 1) throw error
+    } catch {
       await delay(REMOVE_RETRY_MS)
     }
   }

@@ -19,6 +19,8 @@ import { LIMITS } from '../base/limits.ts'
 import { isMissing } from './missing-file.ts'
 
 const DEPTH_MAX = 64
+/** Of Linux; Node does not name it. */
+const O_PATH = 0o10000000
 /** Between turns of the event loop. */
 const ENTRIES_PER_TURN = 256
 
@@ -130,7 +132,7 @@ async function inFolder(place: Buffer, work: (inner: Buffer) => Promise<void>): 
 }
 
 /** Opens what lstat just showed; null when it is gone or something else now. A program cannot hide a file by its mode. */
-export function openOwn(place: Buffer, flags: number, mode: number): number | null {
+function openOwn(place: Buffer, flags: number, mode: number): number | null {
   try {
     return openSync(place, flags)
   } catch (error) {
@@ -139,8 +141,21 @@ export function openOwn(place: Buffer, flags: number, mode: number): number | nu
       throw error
     }
   }
-  chmodSync(place, mode)
-  return openSync(place, flags)
+  return openThrough(place, flags, mode)
+}
+
+/** Changes the mode of exactly what is opened: by its name a link that is swapped in would be followed. */
+function openThrough(place: Buffer, flags: number, mode: number): number | null {
+  if (process.platform !== 'linux') return null
+  const handle = openSync(place, O_PATH | constants.O_NOFOLLOW | (flags & constants.O_DIRECTORY))
+  try {
+    const exact = `/proc/self/fd/${handle}`
+    if (fstatSync(handle).isSymbolicLink()) return null
+    chmodSync(exact, mode)
+    return openSync(exact, flags & ~constants.O_NOFOLLOW)
+  } finally {
+    closeSync(handle)
+  }
 }
 
 /** Opens a regular file for reading, without following a link or waiting on a FIFO; null when it is something else by now. */
@@ -160,8 +175,8 @@ export async function removeEntry(place: Buffer, kind: EntryKind): Promise<void>
     unlinkSync(place)
     return
   }
-  chmodSync(place, 0o700)
   await inFolder(place, async (inner) => {
+    chmodSync(inner, 0o700)
     for (const name of readdirSync(inner, { encoding: 'buffer' })) {
       const below = joinBytes(inner, name)
       await removeEntry(below, lstatSync(below).isDirectory() ? 'folder' : 'other')

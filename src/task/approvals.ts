@@ -15,7 +15,6 @@ import type { ApprovalDecision, OpenRequest } from '../pipeline/run-contract.ts'
 import { runEvent } from '../pipeline/run-events.ts'
 import type { Principal } from '../policy/contract.ts'
 import { tallyVotes } from './approval-decision.ts'
-import type { Freshness } from './freshness.ts'
 import type { TaskBook } from './task-book.ts'
 import { newestEvent, readTaskEvents } from './task-events.ts'
 import { foldTask, hasEnded, type TaskFold, undecidedRequest } from './task-fold.ts'
@@ -24,7 +23,6 @@ import type { ApprovalRecord } from './task-records.ts'
 
 export interface ApprovalsOptions extends TaskPorts {
   readonly book: TaskBook
-  readonly freshness: Freshness
 }
 
 /** One request where it stands. */
@@ -57,16 +55,19 @@ export class Approvals {
     }
   }
 
-  /** Denied and void before expired before approved: what comes at the last moment releases nothing. */
+  /**
+   * Denied and void before expired before approved: what comes at the last moment releases nothing. A request of before this start is waited for
+   * only once its assignment may be consumed.
+   */
   #decide(task: string, request: OpenRequest): ApprovalDecision | null {
-    const { log, clock, freshness, book } = this.#options
+    const { log, clock, book } = this.#options
     if (log.ownChain().epoch !== request.epoch) return { kind: 'void' }
     const fold = book.get(task)
     const tally = fold === null ? null : tallyVotes(request, fold.votes, fold.submitter, this.isMember)
     const votes = tally?.counted.map(({ id }) => id) ?? []
     if (tally?.decision === 'denied') return { kind: 'denied', votes }
     if (clock.now() >= request.expiresAtMs) return { kind: 'expired' }
-    return tally?.decision === 'approved' && freshness.usable(request.id) ? { kind: 'approved', votes } : null
+    return tally?.decision === 'approved' ? { kind: 'approved', votes } : null
   }
 
   readonly isMember = (key: PublicKeyHex): boolean => this.#options.log.view.members.get(key)?.removal === null

@@ -2,7 +2,7 @@
 // node that was killed at the boundaries of the effect says and does afterwards.
 
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { after, before, describe, test } from 'node:test'
 import type { TaskDetail } from '../../src/rpc/methods.ts'
 import { connected, converged, errorOf, MeshKit, type NodeHome, until } from './mesh-kit.ts'
@@ -10,6 +10,7 @@ import {
   answer,
   asked,
   codeOf,
+  commandLines,
   ended,
   inState,
   jsonOf,
@@ -360,17 +361,3 @@ describe('approvals across three nodes', () => {
     for (const { judge, offline } of votes) assert.deepEqual([judge, offline], ['offline', true])
   })
 })
-
-/** Command lines of every process that this user may see. */
-function commandLines(): string[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map((pid) => {
-      try {
-        return readFileSync(`/proc/${pid}/cmdline`, 'utf8')
-      } catch {
-        // it ended meanwhile
-        return ''
-      }
-    })
-}

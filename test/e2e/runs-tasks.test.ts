@@ -3,8 +3,6 @@
 
 import assert from 'node:assert/strict'
 import { chmodSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { after, before, describe, test } from 'node:test'
 import { converged, errorOf, MeshKit, type NodeHome, until } from './mesh-kit.ts'
 import {
@@ -16,7 +14,6 @@ import {
   inState,
   jsonOf,
   linesOf,
-  NO_COMMANDS,
   perform,
   rule,
   ruleOf,
@@ -262,98 +259,8 @@ describe('tasks between two nodes', () => {
     assert.equal((await perform(bob, 'calc', { expression: `${big} + 1` })).answer.trim(), `1${'0'.repeat(40)}`)
     const wrong = await perform(bob, 'calc', { expression: 'process.exit()' })
     assert.equal(wrong.state, 'failed')
-    const unknown = await perform(bob, 'no_such_tool', {})
-    assert.deepEqual([unknown.state, ruleOf(unknown, 'policy')], ['denied', 'deny tool-unknown'])
-  })
-
-  test('CMD-1 CMD-2 CMD-3 CMD-6 commands that are not listed, abuse an allowed program or destroy are denied on record by the rule’s id', {
-    skip: NO_COMMANDS
-  }, async () => {
-    writePolicy(bob, '[command]', 'allow = ["find", "git", "rm", "sh", "sed", "echo", "ls"]', ALLOW_ALL)
-    const cases: [string, readonly string[], string][] = [
-      ['perl', ['-e', '1'], 'command-not-listed'],
-      ['sh', ['-c', 'echo hi'], 'command-not-listed'],
-      ['git', ['-c', 'core.pager=sh', 'log'], 'command-arguments'],
-      ['find', ['.', '-exec', 'cat', '{}', ';'], 'command-arguments'],
-      ['sed', ['1e id', 'x'], 'command-arguments'],
-      ['rm', ['-r', '--force', '/'], 'command-destructive'],
-      ['sh', ['-c', 'rm -fr ~'], 'command-destructive']
-    ]
-    for (const [program, args, by] of cases) {
-      const end = await perform(bob, 'command', { program, args })
-      assert.deepEqual([end.state, ruleOf(end, 'policy')], ['denied', `deny ${by}`], `${program} ${args.join(' ')}`)
-      assert.equal(await timesStarted(bob, end.id), 0)
-    }
-    const listed = await alice.cli('log', 'show', '--type', 'stage-decided', '--member', 'bob', '--all', '--json')
-    const rules = linesOf(listed).map((event) => JSON.parse(String(event.json)).rule)
-    for (const [, , by] of cases) assert.ok(rules.includes(by), by)
-  })
-
-  test('CMD-4 SANDBOX-1 what only looks dangerous runs, boxed', { skip: NO_COMMANDS }, async () => {
-    writePolicy(bob, '[command]', 'allow = ["echo", "rm", "grep", "sort"]', ALLOW_ALL)
-    const cases: [string, readonly string[], string][] = [
-      ['echo', ['sudo rm -rf / --no-preserve-root'], 'sudo rm -rf / --no-preserve-root'],
-      ['rm', ['-rf', './build'], ''],
-      ['echo', ['$HOME', '`id`'], '$HOME `id`']
-    ]
-    for (const [program, args, output] of cases) {
-      const end = await perform(bob, 'command', { program, args })
-      assert.deepEqual([end.state, end.callRecords[0]?.exitCode], ['done', 0], end.reason)
-      assert.ok(end.answer.includes(output), end.answer)
-    }
-    const sorted = await perform(bob, 'command', { program: 'sort', stdin: 'b\na\n' })
-    assert.match(sorted.answer, /a\nb/)
-  })
-
-  test('FILE-1 TRACK-1 files that a tool or a program reads and changes are on record; outside the workspace there are none', async () => {
-    writePolicy(bob, '[command]', 'allow = ["cp", "touch", "ls"]', ALLOW_ALL)
-    const written = await perform(alice, 'file.write', { path: 'deep/note.txt', text: 'hello' }, { on: bob })
-    assert.deepEqual(
-      written.callRecords[0]?.changes.map(({ operation, path, size }) => [operation, path, size]),
-      [['create', 'deep/note.txt', 5]]
-    )
-    assert.match((await alice.cli('task', 'show', written.id)).stdout, /create +deep\/note\.txt +5 B/)
-    const [change] = await taskEvents(alice, written.id, 'file-changed')
-    assert.match(JSON.stringify(change?.payload), /2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824/)
-    const refused = ['../x', '/etc/passwd', 'a/../../x', '/proc/self/root/etc/passwd', 'a\u0000b']
-    for (const path of refused) {
-      for (const tool of ['file.read', 'file.write']) {
-        const end = await perform(bob, tool, tool === 'file.read' ? { path } : { path, text: 'x' })
-        assert.ok(['failed', 'denied', 'blocked'].includes(end.state), `${tool} ${path}: ${end.state}`)
-        assert.equal(end.callRecords[0]?.changes.length ?? 0, 0)
-        assert.doesNotMatch(end.answer, /root:/)
-      }
-    }
-    if (NO_COMMANDS !== false) return
-    const copied = await perform(bob, 'command', { program: 'cp', args: ['/usr/bin/true', 'copy'] })
-    assert.deepEqual(
-      [copied.state, copied.callRecords[0]?.changes.map(({ operation, path }) => [operation, path])],
-      ['done', [['create', 'copy']]]
-    )
-    const outside = await perform(bob, 'command', { program: 'touch', args: [bob.path('policy.toml')] })
-    assert.notEqual(outside.callRecords[0]?.exitCode, 0)
-    assert.equal(outside.callRecords[0]?.changes.length, 0)
-  })
-
-  test('SSRF-1 SSRF-4 the fetch tool reaches no place of this machine or its networks in any spelling, whatever the rules say', async (t) => {
-    writePolicy(bob, ALLOW_ALL)
-    let reached = 0
-    const server = createServer((_request, response) => {
-      reached++
-      response.end('a page')
-    })
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    t.after(() => server.close())
-    const { port } = server.address() as AddressInfo
-    const hosts = ['127.0.0.1', 'localhost', '2130706433', '0x7f.1', '[::ffff:127.0.0.1]', 'x.localhost', '0.0.0.0']
-    const urls = [...hosts.map((host) => `http://${host}:${port}/`), 'http://169.254.169.254/', 'file:///etc/passwd']
-    for (const url of urls) {
-      const end = await perform(bob, 'fetch', { url })
-      assert.ok(['failed', 'denied'].includes(end.state), `${url}: ${end.state}`)
-      assert.doesNotMatch(end.answer, /a page|root:/)
-    }
-    assert.equal(reached, 0)
-    assert.equal(await (await fetch(`http://127.0.0.1:${port}/`)).text(), 'a page')
+    const nowhere = await bob.cli('task', 'submit', '--tool', 'no_such_tool', '--json')
+    assert.deepEqual([nowhere.code, errorOf(nowhere).code], [1, 'TASK_NO_EXECUTOR'])
   })
 
   test('TOOL-1 TOOL-2 a registered tool runs where it was registered, after an approval; elsewhere it is news, and changed code is refused', async () => {
@@ -377,21 +284,20 @@ describe('tasks between two nodes', () => {
       ]
     )
 
+    const names = async (...args: readonly string[]) =>
+      jsonOf<{ items: { name: string }[] }>(await alice.cli('tool', 'list', ...args, '--json')).items.map(
+        ({ name }) => name
+      )
+    await until('alice has heard of it', async () => (await names('--member', 'bob')).includes('twice'))
+    assert.ok(!(await names()).includes('twice'))
+    writePolicy(alice, ALLOW_ALL)
+    assert.equal(await codeOf(submit(alice, 'twice', { n: 1 })), 'TASK_NO_EXECUTOR')
+
     const task = await submit(alice, 'twice', { n: 21 }, { on: 'any' })
     const approval = await asked(alice, task)
     assert.deepEqual([approval.executor.name, approval.tool], ['bob', 'twice'])
     await answer(alice, task, 'approve')
     assert.equal((await toldAlike([alice, bob], task)).answer.trim(), '42')
-
-    const names = async (...args: readonly string[]) =>
-      jsonOf<{ items: { name: string }[] }>(await alice.cli('tool', 'list', ...args, '--json')).items.map(
-        ({ name }) => name
-      )
-    assert.ok(!(await names()).includes('twice'))
-    await until('alice has heard of it', async () => (await names('--member', 'bob')).includes('twice'))
-    writePolicy(alice, ALLOW_ALL)
-    const here = await perform(alice, 'twice', { n: 1 })
-    assert.deepEqual([here.state, ruleOf(here, 'policy')], ['denied', 'deny tool-unknown'])
 
     // Approved, and then the file is another.
     const changed = await submit(alice, 'twice', { n: 21 }, { on: bob })
@@ -413,8 +319,7 @@ describe('tasks between two nodes', () => {
     const late = await ended(alice, replaced)
     assert.deepEqual([late.state, ruleOf(late, 'tool')], ['denied', 'deny tool-changed'])
     assert.equal((await bob.cli('tool', 'remove', 'twice')).code, 0)
-    const gone = await submit(alice, 'twice', { n: 21 }, { on: bob })
-    assert.equal(ruleOf(await ended(alice, gone), 'policy'), 'deny tool-unknown')
+    assert.equal(await codeOf(submit(bob, 'twice', { n: 21 })), 'TASK_NO_EXECUTOR')
   })
 
   test('TASK-1 APPROVE-3 a task is cancelled by who submitted it, not by another; and a member that nobody named does not take it', async () => {

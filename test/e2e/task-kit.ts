@@ -1,7 +1,7 @@
 // Tasks of real nodes through their sockets: submitting, asking, voting, waiting, and what must hold afterwards on every node.
 
 import assert from 'node:assert/strict'
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { isMeshError } from '../../src/base/mesh-error.ts'
 import type { ApprovalDetail, EventRecord, TaskDetail } from '../../src/rpc/methods.ts'
@@ -206,4 +206,18 @@ export async function homeHolds(node: NodeHome, ...texts: readonly Canary[]): Pr
   rmSync(file)
   const exported = scanBytes(lines, texts).map(({ encoding }) => `the log: ${encoding}`)
   return [...exported, ...scanForCanaries(node.folder, texts).map(({ file: name, encoding }) => `${name}: ${encoding}`)]
+}
+
+/** Command lines of every process that this user may see, arguments between zero bytes. */
+export function commandLines(): string[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, 'utf8')
+      } catch {
+        // it ended meanwhile
+        return ''
+      }
+    })
 }

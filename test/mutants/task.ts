@@ -182,9 +182,9 @@ export const TASK_MUTANTS: readonly Mutant[] = [
   {
     id: 'APPROVE-2',
     what: 'an old approval is used before the own head is confirmed',
-    file: 'src/task/approvals.ts',
-    find: "tally?.decision === 'approved' && freshness.usable(request.id)",
-    replace: "tally?.decision === 'approved'"
+    file: 'src/task/executor.ts',
+    find: 'if (!freshness.usable(mine ? fold.assigned.id : fold.submitted.id)) return false',
+    replace: ''
   },
   {
     id: 'APPROVE-2',

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { afterEach, test } from 'node:test'
-import { utf8 } from '../../src/base/bytes.ts'
+import { toHex, utf8 } from '../../src/base/bytes.ts'
 import { LIMITS } from '../../src/base/limits.ts'
+import { signingKeyFromSeed } from '../../src/identity/ed25519.ts'
+import { isDeniedPeerAddress } from '../../src/network/peer-address-guard.ts'
 import { Redial } from '../../src/network/redial.ts'
 import {
   connectedPair,
@@ -186,8 +188,35 @@ test('SCALE-1 a mesh larger than the connection limit keeps a stable part of it'
   assert.deepEqual(choose([...keys].reverse()), chosen)
 })
 
+test('SSRF-4 an address that a member says of itself and that leads to this machine, a cloud’s services or everybody is not dialled', () => {
+  const self = '00'.repeat(32)
+  const peer = toHex(signingKeyFromSeed(new Uint8Array(32).fill(5)).publicKey)
+  const ports = {
+    denies: (address: string) => isDeniedPeerAddress(address),
+    admits: () => true,
+    isConnected: () => false,
+    dial: async () => undefined
+  }
+  const clock = { now: () => 0, monotonic: () => 0 }
+  const redial = new Redial(self, ports, {
+    clock,
+    random: { bytes: (length) => new Uint8Array(length), fraction: () => 0.5 }
+  })
+  redial.setMember(peer, [
+    '/ip4/169.254.169.254/tcp/80',
+    '/ip4/127.0.0.1/tcp/22',
+    '/ip4/192.168.1.7/tcp/4701',
+    '/dns4/localhost/tcp/1'
+  ])
+  assert.deepEqual(
+    redial.addressesOf(peer).map((address) => address.split('/p2p/')[0]),
+    ['/ip4/192.168.1.7/tcp/4701']
+  )
+})
+
 function loop(self: string, now: () => number, onDial: (key: string) => void, connected = new Set<string>()): Redial {
   const ports = {
+    denies: () => false,
     admits: () => true,
     isConnected: (peer: string) => connected.has(peer),
     dial: async (peer: string) => {

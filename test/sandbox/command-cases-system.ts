@@ -15,8 +15,11 @@ async function counted(server: Server, work: () => Promise<void>): Promise<numbe
     connections += 1
     socket.destroy()
   })
-  await work()
-  await new Promise((resolve) => server.close(resolve))
+  try {
+    await work()
+  } finally {
+    await new Promise((resolve) => server.close(resolve))
+  }
   return connections
 }
 

@@ -100,6 +100,7 @@ test('APPROVE-2 no answer means no: the executor’s clock ends it, and a late v
   mesh.cut('alice', 'bob')
   await forge(alice, request, (await alice.engine.approval(request.id)).digest)
   await mesh.pass(Date.parse(request.expiresAt) - bob.clock.now() + 1_000)
+  await mesh.reads('bob', id, 'expired', 1_000)
   await mesh.heal('alice', 'bob')
   await mesh.reads('alice', id, 'expired')
   assert.equal(mesh.effects.length, 0)

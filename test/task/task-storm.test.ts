@@ -26,7 +26,7 @@ async function vote(node: TaskNode, random: Prng): Promise<void> {
 async function step(mesh: TaskMesh, random: Prng, tasks: Submitted[]): Promise<void> {
   const node = mesh.node(random.pick(NAMES))
   const other = random.pick(NAMES.filter((name) => name !== node.name))
-  switch (random.below(9)) {
+  switch (random.below(10)) {
     case 0:
     case 1: {
       if (!node.up) return
@@ -49,6 +49,10 @@ async function step(mesh: TaskMesh, random: Prng, tasks: Submitted[]): Promise<v
     case 6:
       return node.up ? vote(node, random) : undefined
     case 7:
+      // The wall clock is set, or the machine was suspended.
+      node.clock.skewMs = random.below(100_000) - 50_000
+      return
+    case 8:
       if (node.up) mesh.beacon(node.name)
       return
     default:

@@ -292,7 +292,7 @@ test('TASK-1 a cancelled task ends its run, kills the effect and is never run', 
   await assert.rejects(bob.engine.taskCancel(id), { code: 'TASK_NOT_YOURS' })
   await assert.rejects(alice.engine.taskRetry(id), { code: 'TASK_CLOSED' })
   await alice.engine.taskCancel(id)
-  await mesh.until('the end', async () => (await bob.types(id)).includes('run-finished'))
+  await mesh.until('the end', async () => (await bob.types(id)).includes('run-finished'), 1_000)
   bob.whileRunning = async () => undefined
   mesh.cut('alice', 'bob')
   const waiting = await alice.submit('later', { on: 'bob' })
@@ -330,8 +330,10 @@ test('TASK-2 events of an earlier attempt and of other members change nothing, i
   bob.whileRunning = async () => undefined
   await alice.engine.taskRetry(id)
   const scope = Buffer.from(id, 'hex')
+  const submitted = (await readTaskEvents(carol.log, scope)).find(({ type }) => type === 'task-submitted')
   const end = { reason: 'forged', calls: 0, durationMs: 0, inputTokens: 0, outputTokens: 0, costMicros: null }
   await carol.log.append([
+    { type: 'task-submitted', payload: submitted?.payload ?? Buffer.from('{}'), scope },
     runEvent('run-finished', { ...end, attempt: 2, outcome: 'failed' }, scope),
     runEvent(
       'task-assigned',
