@@ -226,7 +226,9 @@ export const LIMITS = {
   sandboxWaitersMax: 256,
   /** Runs at once on one node; others wait in the log. */
   runsMax: 8,
-  /** Open tasks that this node submitted. */
+  /** Runs on one node that wait for an approval: they take no place of those that run. */
+  runsWaitingMax: 256,
+  /** Open tasks that this node submitted, and open tasks of others that it keeps at hand. */
   tasksOpenMax: 10_000,
   /** Longest life of a task that nobody has finished. */
   taskLifeMsMax: 30 * 86_400_000,

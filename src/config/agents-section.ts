@@ -54,7 +54,7 @@ const judges = z.strictObject({
   budget_micros_per_day: budget.optional(),
   budget_calls_per_day: budget.optional()
 })
-const SECTIONS: readonly string[] = ['providers', 'agents', 'judges']
+const SECTIONS: readonly string[] = ['providers', 'agents', 'judges', 'mcp']
 
 export interface ModelPrice {
   readonly inputMicrosPerToken: number

@@ -58,7 +58,6 @@ const REGISTRY: Readonly<Record<string, EventType>> = {
   'tool-output': content('run'),
   'file-changed': content('run'),
   'tool-finished': record('member', 'run'),
-  'judge-requested': record('member', 'run'),
   'model-called': record('member', 'run'),
   'message-added': content('run'),
   'call-recorded': content('run'),

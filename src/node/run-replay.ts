@@ -63,11 +63,11 @@ function rules(): (text: string) => Policy {
   }
 }
 
-/** Votes that the executor cited, and nothing but those, must have been enough. */
+/** Votes that the executor cited, and nothing but those, must have been enough; of a call that a last check stopped, all that said yes. */
 function votesSuffice(log: EventLog, task: TaskFold, { requests, started }: RecordedCall): boolean {
-  const request = requests.find(({ id }) => id === started?.request)
-  if (request === undefined || started === null || started.digest !== request.digest) return false
-  const cited = task.votes.filter(({ id }) => started.votes.includes(id))
+  const request = started === null ? requests.at(-1) : requests.find(({ id }) => id === started.request)
+  if (request === undefined || (started !== null && started.digest !== request.digest)) return false
+  const cited = task.votes.filter(({ id, vote }) => started?.votes.includes(id) ?? vote === 'approve')
   const isMember = (key: PublicKeyHex): boolean => log.view.members.has(key)
   return tallyVotes(request, cited, task.submitter, isMember).decision === 'approved'
 }

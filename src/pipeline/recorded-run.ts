@@ -37,7 +37,6 @@ export interface RecordedCall {
   outputFile: RunEvent<'tool-output'>['file']
   finished: Recorded<'tool-finished'> | null
   readonly changes: RunEvent<'file-changed'>['changes'][number][]
-  judgeRequest: Recorded<'judge-requested'> | null
   /** Of the executor alone; votes of other members are theirs to fold. */
   readonly judgeVotes: Recorded<'judge-voted'>[]
   audit: Recorded<'call-recorded'> | null
@@ -128,7 +127,6 @@ class RunFold {
         outputFile: null,
         finished: null,
         changes: [],
-        judgeRequest: null,
         judgeVotes: [],
         audit: null
       }
@@ -192,9 +190,6 @@ class RunFold {
         break
       case 'tool-finished':
         call.finished ??= entry
-        break
-      case 'judge-requested':
-        call.judgeRequest ??= entry
         break
       case 'judge-voted':
         call.judgeVotes.push(entry)

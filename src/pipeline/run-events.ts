@@ -160,7 +160,6 @@ export const RUN_EVENTS = {
     filesChanged: count,
     taint: taints
   }),
-  'judge-requested': z.strictObject({ ...call, judges: place, members: z.array(key).max(16), after }),
   'judge-voted': z.strictObject({
     ...call,
     judge: word,

@@ -13,6 +13,8 @@ import { tool } from './stages/tool.ts'
 export async function runCall(run: RunSession, input: CallInput): Promise<CallResult> {
   const earlier = run.earlierResult(input.call)
   if (earlier !== null) return earlier
+  const begun = run.begunBefore(input.call)
+  if (begun !== null) return run.close(input, begun)
 
   const guarded = await run.stage(input, 'guardrail', () => guardrail(run, input))
   if (!guarded.passes) return run.close(input, guarded)

@@ -2,7 +2,19 @@
 // run as; else they lie in the home. Old ones of this node are removed when there are too many.
 
 import { createHash } from 'node:crypto'
-import { chmodSync, chownSync, lstatSync, mkdirSync, readdirSync, type Stats, utimesSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  type Stats,
+  utimesSync,
+  writeFileSync
+} from 'node:fs'
 import { dirname, join } from 'node:path'
 import { MeshError } from '../base/mesh-error.ts'
 import type { HomePaths } from '../config/paths.ts'
@@ -17,6 +29,11 @@ const ROOT_FOLDER = '/var/lib/pmesh/workspaces'
 const RUN_ID_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/
 /** Workspaces of one node that are kept. */
 const KEPT_MAX = 256
+/** Beside a node's folder: where its home is. */
+const HOME_SUFFIX = '.home'
+const ORPHAN_MS = 86_400_000
+/** Folders that one start looks at. */
+const ORPHANS_MAX = 4096
 /** Snapshots that are kept so that an unchanged file is not hashed again. */
 const SNAPSHOTS_MAX = 16
 
@@ -59,7 +76,9 @@ export class Workspaces implements FileTracker {
     makeFolder(dirname(root), 0o755)
     makeFolder(root, 0o711)
     const folder = join(root, createHash('sha256').update(home).digest('hex').slice(0, 16))
+    sweepOrphans(root)
     makeFolder(folder, 0o711)
+    writeFileSync(`${folder}${HOME_SUFFIX}`, home)
     return new Workspaces(folder, user)
   }
 
@@ -123,6 +142,18 @@ export class Workspaces implements FileTracker {
       .filter((row): row is { name: string; stats: Stats } => row.stats !== undefined)
       .sort((a, b) => a.stats.mtimeMs - b.stats.mtimeMs)
     for (const { name } of byAge.slice(0, names.length - KEPT_MAX + 1)) await this.remove(name)
+  }
+}
+
+/** Workspaces of nodes whose home is gone, and that nobody has used for a day. */
+function sweepOrphans(root: string): void {
+  const markers = readdirSync(root).filter((name) => name.endsWith(HOME_SUFFIX))
+  for (const name of markers.slice(0, ORPHANS_MAX)) {
+    const marker = join(root, name)
+    const folder = marker.slice(0, -HOME_SUFFIX.length)
+    const used = lstatSync(folder, { throwIfNoEntry: false })?.mtimeMs ?? 0
+    if (Date.now() - used < ORPHAN_MS || existsSync(readFileSync(marker, 'utf8'))) continue
+    for (const path of [folder, marker]) rmSync(path, { recursive: true, force: true })
   }
 }
 

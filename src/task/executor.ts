@@ -7,6 +7,7 @@ import { isMeshError, messageOf } from '../base/mesh-error.ts'
 import type { PublicKeyHex } from '../log/statement.ts'
 import type { Approvals } from './approvals.ts'
 import type { Freshness } from './freshness.ts'
+import { RunSlots } from './run-slots.ts'
 import type { TaskBook } from './task-book.ts'
 import { readTaskEvents } from './task-events.ts'
 import { foldTask, hasEnded, isSettled, openEffects, type TaskFold } from './task-fold.ts'
@@ -40,6 +41,7 @@ export class Executor {
   readonly #active = new Map<string, TaskRun>()
   readonly #offered = new Set<string>()
   #cancelTimer: (() => void) | null = null
+  readonly #slots = new RunSlots(LIMITS.runsMax)
   #pumping = false
   #stopped = false
 
@@ -51,8 +53,15 @@ export class Executor {
     return this.#active.size
   }
 
+  /** Whether one more task would begin at once. */
   get hasRoom(): boolean {
-    return this.#active.size + this.#waiting.size < LIMITS.runsMax
+    return this.#waiting.size < this.#room()
+  }
+
+  #room(): number {
+    // While the own log recovers nobody knows its epoch.
+    if (this.#options.log.writeMode !== 'open') return 0
+    return Math.min(this.#slots.free, LIMITS.runsMax + LIMITS.runsWaitingMax - this.#active.size)
   }
 
   /** Ends what runs: an effect under way is killed and recorded, everything else goes on at the next start. */
@@ -108,10 +117,8 @@ export class Executor {
 
   #pump(): void {
     if (this.#stopped || this.#waiting.size === 0) return
-    // While the own log recovers nobody knows its epoch.
-    const room = this.#options.log.writeMode === 'open' ? LIMITS.runsMax - this.#active.size : 0
-    for (const id of this.#ready(room)) this.#begin(id)
-    if (this.#waiting.size > 0 && this.#active.size < LIMITS.runsMax) this.#arm()
+    for (const id of this.#ready(this.#room())) this.#begin(id)
+    if (this.#waiting.size > 0 && this.#room() > 0) this.#arm()
   }
 
   /** The oldest that can begin now. */
@@ -146,15 +153,28 @@ export class Executor {
   #begin(id: string): void {
     const waiting = this.#waiting.get(id)
     const known = this.#options.book.get(id)
-    if (waiting === undefined || known === null) return
+    if (waiting === undefined || known === null || !this.#slots.tryTake()) return
     this.#waiting.delete(id)
     this.#offered.delete(id)
-    const run = new TaskRun({ ...this.#options, task: known, read: () => this.#read(id) })
+    const aside = <Result>(wait: () => Promise<Result>, signal: AbortSignal): Promise<Result> =>
+      this.#aside(wait, signal)
+    const run = new TaskRun({ ...this.#options, task: known, read: () => this.#read(id), aside })
     this.#active.set(id, run)
     run
       .perform()
       .then(() => this.#ended(id, null, waiting))
       .catch((error: unknown) => this.#ended(id, error, waiting))
+  }
+
+  /** Lets another run have the place while this one waits. */
+  async #aside<Result>(wait: () => Promise<Result>, signal: AbortSignal): Promise<Result> {
+    this.#slots.give()
+    this.kick()
+    try {
+      return await wait()
+    } finally {
+      await this.#slots.take(signal)
+    }
   }
 
   async #read(id: string): Promise<TaskFold | null> {
@@ -164,6 +184,7 @@ export class Executor {
 
   #ended(id: string, error: unknown, waiting: Waiting): void {
     this.#active.delete(id)
+    this.#slots.give()
     const fold = this.#options.book.get(id)
     if (!this.#stopped && error !== null) this.#note(id, error)
     if (!this.#stopped && fold !== null && this.#wants(fold)) {

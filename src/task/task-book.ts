@@ -126,14 +126,26 @@ export class TaskBook {
         entry.events.set(event.id, event)
         entry.fold = null
         this.#changed.add(id)
-      } else if (event.type === 'task-submitted' || event.type === 'task-assigned') this.#loading.add(id)
+      } else if (event.type === 'task-submitted' || event.type === 'task-assigned') this.#loadSoon(id, event.timeMs)
     }
+  }
+
+  /** What is too old to be open is left alone: a joiner reads years of tasks. */
+  #loadSoon(id: string, timeMs: number): void {
+    if (timeMs < this.#oldestMs()) return
+    if (this.#loading.size < this.#tasksMax) this.#loading.add(id)
+    else this.#scanWanted = true
+  }
+
+  #oldestMs(): number {
+    return Math.max(0, this.#options.clock.now() - LIMITS.taskLifeMsMax - LIMITS.clockSkewMsMax)
   }
 
   #insert(id: string, events: readonly TaskEvent[]): void {
     const fold = foldTask(id, events)
     if (fold === null || isSettled(fold)) return
-    if (this.#entries.size >= this.#tasksMax) {
+    const own = fold.submitter === this.#options.log.self
+    if (!own && this.#entries.size >= this.#tasksMax) {
       this.#overflown = true
       return
     }
@@ -205,11 +217,11 @@ export class TaskBook {
     if (fold !== null) this.#tell(fold)
   }
 
+  /** Newest first, as far back as a task may be open. */
   async #scan(): Promise<void> {
-    const { log, clock } = this.#options
     this.#scanWanted = false
-    const fromMs = Math.max(0, clock.now() - LIMITS.taskLifeMsMax - LIMITS.clockSkewMsMax)
-    for await (const { scope } of queryEvents(log, { type: 'task-submitted', fromMs, newestFirst: true })) {
+    const query = { type: 'task-submitted', fromMs: this.#oldestMs(), newestFirst: true }
+    for await (const { scope } of queryEvents(this.#options.log, query)) {
       if (this.#stopped) return
       if (this.#entries.size >= this.#tasksMax) {
         this.#overflown = true

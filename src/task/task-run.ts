@@ -18,6 +18,8 @@ export interface TaskRunOptions extends ExecutorOptions {
   readonly task: TaskFold
   /** The task with its texts, as the log has it now. */
   read(): Promise<TaskFold | null>
+  /** Waits without taking the place of a run that works. */
+  aside<Result>(wait: () => Promise<Result>, signal: AbortSignal): Promise<Result>
 }
 
 const ASSIGNMENT_WAIT_MS = 30_000
@@ -149,7 +151,8 @@ export class TaskRun {
     }
     const ports = {
       append: (drafts: readonly EventDraft[]) => this.#append(drafts),
-      approval: (request: OpenRequest, signal: AbortSignal) => approvals.waitFor(fold.id, request, signal),
+      approval: (request: OpenRequest, signal: AbortSignal) =>
+        this.#options.aside(() => approvals.waitFor(fold.id, request, signal), signal),
       mayStart: (ms: number) => this.#mayStart(ms),
       policyRecorded: (hash: string) => this.#options.policies.has(hash),
       onText: (text: string) => onText(fold.id, text)

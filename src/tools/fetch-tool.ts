@@ -34,7 +34,8 @@ export function createFetchTool(guard: UrlGuard): Tool {
     arguments: ARGUMENTS,
     tier: 'external',
     taints: 'web',
-    touches: ({ url }) => ({ hosts: [hostOf(url)] }),
+    // What the guard refuses by its spelling alone is not asked about: a throw denies.
+    touches: ({ url }) => ({ hosts: [hostOf(guard.check(url).href)] }),
     async run({ url, method = 'GET', headers = {}, body }, call) {
       if (body !== undefined && method !== 'POST') {
         throw new MeshError('TOOL_INPUT_INVALID', 'only POST has a body')

@@ -184,6 +184,11 @@ export function ruleOf(task: TaskDetail, stage: string, subject?: string): strin
   return decided === undefined ? 'none' : `${decided.verdict} ${decided.rule}`
 }
 
+/** All that the calls put out; the answer of a task that failed is empty. */
+export function outputOf(task: TaskDetail): string {
+  return task.callRecords.map(({ output }) => output).join('\n')
+}
+
 /** What a command printed with --json as one value. */
 export function jsonOf<Value = Record<string, unknown>>(ran: Ran): Value {
   return JSON.parse(ran.stdout) as Value

@@ -89,3 +89,23 @@ test('REPLAY-1 a run is decided again from the log alone with the same verdicts 
   })
   assert.equal(other.find(({ stage }) => stage === 'policy')?.equal, false)
 })
+
+for (const [tier, expected] of [
+  ['external', 'unknown'],
+  ['internal', 'interrupted']
+] as const) {
+  test(`APPROVE-4 an ${tier} effect whose judges were never heard reads ${expected}: nobody is asked again and nothing runs again`, async (t) => {
+    const tool = testTool(() => outcome('fine'), { tier })
+    const kit = await RunKit.open(t, {
+      tools: [tool],
+      policy: '',
+      answer: async () => ({ kind: 'approved', votes: [] })
+    })
+    const judges = { judge: () => Promise.reject(stopping) }
+    await assert.rejects(kit.execute({}, undefined, { ...kit.ports(), judges }), { code: 'NODE_STOPPING' })
+    assert.equal((await kit.fold()).calls.get(1)?.finished?.status, 'ok')
+    const again = await kit.execute({})
+    assert.equal(again.outcome, expected)
+    assert.deepEqual([tool.calls.length, kit.requests.length], [1, 1])
+  })
+}

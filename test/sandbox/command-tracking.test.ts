@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import {
   chmodSync,
   linkSync,
@@ -9,7 +10,6 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
-  renameSync,
   rmSync,
   symlinkSync,
   truncateSync,
@@ -19,9 +19,22 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, beforeEach, describe, test } from 'node:test'
+import { Worker } from 'node:worker_threads'
 import type { FileChange } from '../../src/pipeline/contract.ts'
 import { Workspaces } from '../../src/sandbox/workspaces.ts'
 import { type CommandKit, openKit, SECRET, skip } from './command-kit.ts'
+
+const SWAPPED = 40
+/** In another thread: the walk does not let go of its own between looking and opening. */
+const SWAP = `
+const { workerData: { folder, count }, parentPort } = require('node:worker_threads')
+const { renameSync } = require('node:fs')
+parentPort.postMessage('up')
+for (;;) for (let n = 0; n < count; n++) {
+  renameSync(folder + '/d' + n, folder + '/x')
+  renameSync(folder + '/l' + n, folder + '/d' + n)
+  renameSync(folder + '/x', folder + '/l' + n)
+}`
 
 const sha256 = (text: string | Buffer): string => createHash('sha256').update(text).digest('hex')
 
@@ -180,25 +193,21 @@ describe('TRACK-1 on a folder that others change', () => {
     const outside = join(home, 'elsewhere')
     mkdirSync(outside, { recursive: true })
     writeFileSync(join(outside, 'leak'), SECRET)
-    mkdirSync(join(folder, 'd'))
-    for (let n = 0; n < 300; n++) writeFileSync(join(folder, `a${n}`), 'x')
-    symlinkSync(outside, join(folder, 'link'))
-    let turns = 0
-    const timer = setInterval(() => {
-      const [from, to] = turns++ % 2 === 0 ? ['d', 'link'] : ['link', 'd']
-      renameSync(join(folder, from as string), join(folder, 'spare'))
-      renameSync(join(folder, to as string), join(folder, from as string))
-      renameSync(join(folder, 'spare'), join(folder, to as string))
-    }, 0)
+    for (let n = 0; n < SWAPPED; n++) {
+      mkdirSync(join(folder, `d${n}`))
+      symlinkSync(outside, join(folder, `l${n}`))
+    }
+    const racer = new Worker(SWAP, { eval: true, workerData: { folder, count: SWAPPED } })
+    await once(racer, 'message')
     try {
-      for (let round = 0; round < 50; round++) {
+      const until = performance.now() + 1_500
+      while (performance.now() < until) {
         const { files } = await workspaces.snapshot(folder)
-        assert.ok([...files.values()].every(({ path, hash }) => !path.includes('leak') && hash !== sha256(SECRET)))
+        assert.ok([...files.values()].every(({ path }) => !path.includes('leak')))
       }
     } finally {
-      clearInterval(timer)
+      await racer.terminate()
     }
-    assert.ok(turns > 5)
   })
 
   test('TRACK-1 a change with the same length and times set back is found', async () => {
@@ -264,6 +273,24 @@ describe('TRACK-1 on a folder that others change', () => {
     await workspaces.remove('run')
     assert.equal(lstatSync(folder, { throwIfNoEntry: false }), undefined)
     assert.deepEqual(readdirSync(kept), ['file'])
+  })
+
+  test('as root, workspaces of a node whose home is gone go after a day', {
+    skip: process.geteuid?.() !== 0 && 'not root'
+  }, async () => {
+    const open = (name: string) => {
+      const own = join(home, name)
+      mkdirSync(own)
+      return Workspaces.open({ paths: { home: own, workspaces: join(own, 'w') }, rootFolder: join(home, 'm', 'w') })
+    }
+    const [gone, young, kept] = [open('orphan'), open('young-orphan'), open('living')]
+    for (const { folder: one } of [gone, kept]) utimesSync(one, 1, 1)
+    for (const name of ['orphan', 'young-orphan']) rmSync(join(home, name), { recursive: true })
+    open('next')
+    assert.deepEqual(
+      [gone, young, kept].map((one) => lstatSync(one.folder, { throwIfNoEntry: false }) !== undefined),
+      [false, true, true]
+    )
   })
 
   test('old workspaces go when there are too many, the last used stay', async () => {

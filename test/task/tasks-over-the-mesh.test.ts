@@ -5,7 +5,7 @@ import { runEvent } from '../../src/pipeline/run-events.ts'
 import { readTaskEvents } from '../../src/task/task-events.ts'
 import { foldTask } from '../../src/task/task-fold.ts'
 import { verify } from '../log/log-kit.ts'
-import { TaskMesh, turns } from './task-kit.ts'
+import { ASK_ALL, TaskMesh, turns } from './task-kit.ts'
 
 /** Its tool reaches outside: a task from elsewhere needs a yes. */
 const OUTSIDE = { tool: { tier: 'external' } } as const
@@ -386,4 +386,28 @@ test('1 000 queued tasks: a few run at once, the rest wait in the log', async (t
   assert.deepEqual([items.length, next], [0, null], 'what waits is assigned already')
   const page = await alice.engine.tasks({ limit: 10 })
   assert.equal((await alice.engine.tasks({ limit: 990, cursor: page.next ?? '' })).items.length, 990)
+})
+
+test('runs that wait for a person take no place of those that work, and work only so many at once when all are answered', async (t) => {
+  const mesh = await TaskMesh.open({ alice: { policy: ASK_ALL } })
+  t.after(() => mesh.close())
+  const alice = mesh.node('alice')
+  let now = 0
+  let most = 0
+  const held = gate()
+  alice.whileRunning = async () => {
+    most = Math.max(most, ++now)
+    await held.hold()
+    now--
+  }
+  for (let index = 0; index < 3 * LIMITS.runsMax; index++) await alice.submit(`job ${index}`, { on: 'alice' })
+  await mesh.until('all requests', async () => (await alice.engine.approvals(false)).length === 3 * LIMITS.runsMax)
+  for (const { id } of await alice.engine.approvals(false))
+    await alice.engine.approvalVote(id, 'approve', (await alice.engine.approval(id)).digest)
+  await mesh.until('the first', () => now === LIMITS.runsMax)
+  await turns()
+  assert.equal(most, LIMITS.runsMax)
+  held.open()
+  await mesh.until('all', () => mesh.effects.length === 3 * LIMITS.runsMax && alice.engine.book.size === 0)
+  assert.equal(most, LIMITS.runsMax)
 })

@@ -16,14 +16,6 @@ export interface FinishedCall extends ApprovedCall {
 }
 
 export async function tool(run: RunSession, call: ApprovedCall): Promise<Verdict<FinishedCall>> {
-  if (run.recordedCall(call.input.call)?.started) {
-    return stopped('unknown', {
-      subject: 'call',
-      verdict: 'deny',
-      rule: 'started-before',
-      text: 'the call was begun by an earlier process'
-    })
-  }
   const refusal = await lastChecks(run, call)
   if (refusal !== null) return refusal
 
