@@ -84,11 +84,11 @@ test('TOOL-3 fetch takes GET, HEAD and POST and no header that splits or renames
     assert.equal((await fetched(guard, args)).code, 'TOOL_INPUT_INVALID', JSON.stringify(args))
 })
 
-test('fetch tells the rules the host in its one spelling', () => {
+test('SSRF-1 fetch tells the rules the host in its one spelling, and refuses what the guard refuses before anybody is asked', () => {
   const tool = createFetchTool(createUrlGuard())
   assert.deepEqual(tool.touches({ url: 'http://EXAMPLE.com.:80/x' }).hosts, ['example.com'])
-  assert.deepEqual(tool.touches({ url: 'http://2130706433' }).hosts, ['127.0.0.1'])
-  assert.deepEqual(tool.touches({ url: 'nonsense' }).hosts, ['nonsense'])
+  for (const url of ['http://2130706433', 'http://169.254.169.254/', 'nonsense', 'file:///etc/passwd'])
+    assert.throws(() => tool.touches({ url }), { code: 'URL_REFUSED' }, url)
 })
 
 test('a call of fetch ends at its time limit', async (t) => {
