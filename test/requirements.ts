@@ -1,6 +1,8 @@
 // The promises that are done: each is proved by at least one test whose name cites its id (test/house/requirements.test.ts).
 // A promise that is not built, or not proved, is not listed.
 
+import { RUN_REQUIREMENTS } from './requirements-runs.ts'
+
 export interface Requirement {
   /** AREA-NUMBER, cited by the names of the tests that prove it. */
   readonly id: string
@@ -186,5 +188,6 @@ export const REQUIREMENTS: readonly Requirement[] = [
     id: 'PRIVATE-1',
     promise:
       'No telemetry: a node with no peers and no providers opens no connection at all (observed from outside the process).'
-  }
+  },
+  ...RUN_REQUIREMENTS
 ]

@@ -228,6 +228,8 @@ export const LIMITS = {
   runsMax: 8,
   /** Runs on one node that wait for an approval: they take no place of those that run. */
   runsWaitingMax: 256,
+  /** Runs under way for one other member, those that wait for an approval included. */
+  runsPerMemberMax: 64,
   /** Open tasks that this node submitted, and open tasks of others that it keeps at hand. */
   tasksOpenMax: 10_000,
   /** Longest life of a task that nobody has finished. */

@@ -1,4 +1,4 @@
-// One question, one screen: what exactly, where, who, why it is asked, what it can touch. Nothing is cut (APPROVE-6): the arguments come
+// One question, one screen: what exactly, where, who, why it is asked, what it can touch. Nothing is cut, only credentials are masked (APPROVE-6): the arguments come
 // first and in full, behind a bar that no argument can leave, so that the facts about them stand right above the question.
 
 import { MeshError } from '../base/mesh-error.ts'
@@ -31,7 +31,7 @@ export function approvalScreen(approval: ApprovalDetail, nowMs: number): Piece[]
       { text: open ? '⏸ ' : '  ', style: 'yellow' },
       { text: title, style: 'bold' }
     ],
-    [`  arguments of ${escapeExact(approval.tool)}, complete:`],
+    [`  arguments of ${escapeExact(approval.tool)}, complete${maskedText(approval)}:`],
     ...indentJson(approval.arguments).map((line): Piece[] => [{ text: BAR, style: 'dim' }, escapeExact(line)]),
     ...blockLines(facts(approval, nowMs)),
     ...(unlike
@@ -55,7 +55,7 @@ function facts(approval: ApprovalDetail, nowMs: number): (readonly [string, Piec
     ...rowsOf('paths', approval.paths, 'none named'),
     ...rowsOf('hosts', approval.hosts, 'none named'),
     ['tainted by', approval.taint.join(', ') || 'nothing'],
-    ['size', sizeOf(approval.arguments)],
+    ['size', sizeOf(approval)],
     ['task', `${approval.task}, attempt ${approval.attempt}, call ${approval.call}`],
     ['votes', votesOf(approval)],
     ['tool hash', approval.toolHash],
@@ -72,10 +72,19 @@ function rowsOf(key: string, texts: readonly string[], none: string): (readonly 
   return texts.map((text, index) => [index === 0 ? key : '', escapeExact(text)])
 }
 
-function sizeOf(text: string): string {
+/** `, but for 2 masked places that look like secrets`. */
+function maskedText({ masked }: ApprovalDetail): string {
+  if (masked === 0) return ''
+  return masked === 1
+    ? ', but for one masked place that looks like a secret'
+    : `, but for ${masked} masked places that look like secrets`
+}
+
+function sizeOf({ arguments: text, argumentBytes, masked }: ApprovalDetail): string {
   const strange = [...text].filter((character) => character > '~').length
   const note = strange === 0 ? '' : `, ${strange} outside ASCII: letters may look like others`
-  return `arguments of ${formatBytes(Buffer.byteLength(text))}${note}`
+  const places = masked === 0 ? '' : `, ${masked} masked ${masked === 1 ? 'place' : 'places'} included`
+  return `arguments of ${formatBytes(argumentBytes)}${places}${note}`
 }
 
 /** `1 of 2: laptop; one by another key than laptop’s`. */

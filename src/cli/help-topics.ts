@@ -40,14 +40,16 @@ const EXIT_CODES = `Exit codes
 const FILES = `Files (pmesh paths shows yours; the home is 0700)
 
   config.toml            settings
-  agents.toml            providers and agents; credentials are sealed where they stand
+  agents.toml            providers, agents, judges, and MCP servers under [mcp]; credentials are sealed where they stand
   policy.toml            which calls run, ask or never run
   identity/ed25519.key   the key of this node, sealed, 0600
   identity/mesh.json     which mesh this node belongs to, and its sealed secrets
   secret.key             seals the key and the credentials, 0600
   run/pmesh.sock         local socket, 0600: whoever can open it commands the node
   store/                 the log
-  workspaces/            the folders of the runs
+  tools/                 code of the tools that were registered here
+  workspaces/            the folders of the newest runs; as root they lie in /var/lib/pmesh/workspaces/
+  results/               results above 1 MiB; the oldest go
   backups/               copies made before changes of format
   pmesh.log              what the node did, as JSON lines without secrets
 `

@@ -36,19 +36,38 @@ const MARKS: Readonly<Record<string, readonly [string, Style]>> = {
   deny: ['✗', 'red']
 }
 
-/** `✓ policy     allow by calc-is-fine (policy.toml:12)   0.4 ms`. */
+/** How a tool ended that was let run: its stage allows, and the rule's place has the outcome. */
+const OUTCOME_MARKS: Readonly<Record<string, readonly [string, Style]>> = {
+  ok: ['✓', 'green'],
+  timeout: ['!', 'yellow'],
+  memory: ['!', 'yellow'],
+  output: ['!', 'yellow']
+}
+const FAILED_MARK = ['✗', 'red'] as const
+
+/** `✓ policy     allow by calc-is-fine (policy.toml:12)   0.4 ms`, `✗ tool       error   division by zero   0.1 ms`. */
 export function stageLine(stage: StageRecord, withCall: boolean): Piece[] {
-  const [mark, style] = MARKS[stage.verdict] ?? ['·', 'dim']
-  const subject = stage.subject === 'call' || stage.subject === '' ? '' : `${stage.subject} `
-  const place = stage.place === '' || stage.verdict === 'pass' ? '' : ` (${stage.place})`
-  const by = stage.stage === 'policy' ? ` by ${stage.rule}` : stage.verdict === 'pass' ? '' : `   ${stage.rule}`
-  const rule = stage.rule === '' ? '' : `${by}${place}`
+  const ran = stage.stage === 'tool' && stage.verdict === 'allow'
+  const [mark, style] = ran ? (OUTCOME_MARKS[stage.rule] ?? FAILED_MARK) : (MARKS[stage.verdict] ?? ['·', 'dim'])
   const why = stage.text === '' ? stage.reasons.join(', ') : stage.text
   return [
     { text: mark, style },
-    ` ${withCall && stage.call > 0 ? `#${stage.call} ` : ''}${stage.stage.padEnd(9)}  ${subject}${stage.verdict}${rule}`,
+    ` ${withCall && stage.call > 0 ? `#${stage.call} ` : ''}${stage.stage.padEnd(9)}  ${ran ? stage.rule : decisionText(stage)}`,
     { text: `${why === '' ? '' : `   ${why}`}   ${formatStageTime(stage.durationMs)}`, style: 'dim' }
   ]
+}
+
+/** `arguments pass`, `ask by default (built-in)`. */
+function decisionText({ stage, subject, verdict, rule, place }: StageRecord): string {
+  const what = subject === 'call' || subject === '' ? verdict : `${subject} ${verdict}`
+  if (rule === '') return what
+  const where = place === '' || verdict === 'pass' ? '' : ` (${place})`
+  return stage === 'policy' ? `${what} by ${rule}${where}` : verdict === 'pass' ? what : `${what}   ${rule}${where}`
+}
+
+/** A result that the guardrail blocks is told by the stage that it ends, with the pattern's place: one cause, one line. */
+export function isToldByJudge({ stage, subject, verdict }: StageRecord): boolean {
+  return stage === 'guardrail' && subject === 'result' && verdict === 'block'
 }
 
 function formatStageTime(ms: number): string {

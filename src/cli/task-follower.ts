@@ -2,10 +2,10 @@
 // With --json every update is a line of stdout and nobody is asked.
 
 import { MeshError } from '../base/mesh-error.ts'
-import type { ApprovalRecord, TaskRecord, TaskUpdate } from '../rpc/methods.ts'
+import type { ApprovalRecord, StageRecord, TaskRecord, TaskUpdate } from '../rpc/methods.ts'
 import { ApprovalAsker } from './approval-asker.ts'
 import type { CommandContext } from './command-context.ts'
-import { exitOfTask, shortHex, stageLine, statePiece, usageText, workText } from './run-text.ts'
+import { exitOfTask, isToldByJudge, shortHex, stageLine, statePiece, usageText, workText } from './run-text.ts'
 
 const WAITS_EXIT = 13
 const CANCELLED_EXIT = 130
@@ -63,7 +63,9 @@ class TaskView {
   readonly #context: CommandContext
   readonly #shownApprovals = new Map<string, string>()
   #state = ''
-  #withCalls = false
+  #isAgent = false
+  /** A tool's output that may be the answer to come: it is shown once. */
+  #heldOutput = ''
   /** What was streamed and is not ended by a line end. */
   #streamed = ''
   #half = ''
@@ -84,20 +86,37 @@ class TaskView {
     }
     this.#endLine()
     if (update.kind === 'state') this.#showState(update.task)
-    else if (update.kind === 'stage') out.note(...stageLine(update.stage, this.#withCalls))
+    else if (update.kind === 'stage') this.#showStage(update.stage)
     else if (update.kind === 'approval') this.#showApproval(update.approval)
-    else if (update.kind === 'output')
-      for (const line of withoutLastEnd(update.text).split('\n')) out.note({ text: `  │ ${line}`, style: 'dim' })
+    else if (update.kind === 'output') this.#takeOutput(update.text)
     else this.#showEnd(update.task, update.answer)
   }
 
-  /** Ends a line that text was streamed to. */
+  /** Ends a line that text was streamed to, and shows what was held back. */
   end(): void {
     this.#endLine()
+    this.#showOutput()
+  }
+
+  #showStage(stage: StageRecord): void {
+    if (!isToldByJudge(stage)) this.#context.out.note(...stageLine(stage, this.#isAgent))
+  }
+
+  #takeOutput(text: string): void {
+    this.#showOutput()
+    this.#heldOutput = text
+    if (this.#isAgent) this.#showOutput()
+  }
+
+  #showOutput(): void {
+    if (this.#heldOutput === '') return
+    for (const line of withoutLastEnd(this.#heldOutput).split('\n'))
+      this.#context.out.note({ text: `  │ ${line}`, style: 'dim' })
+    this.#heldOutput = ''
   }
 
   #showState(task: TaskRecord): void {
-    this.#withCalls = task.kind === 'agent'
+    this.#isAgent = task.kind === 'agent'
     const where = task.executor === null ? '' : ` on ${task.executor.name}`
     const again = task.attempt > 1 ? `, attempt ${task.attempt}` : ''
     const line = `${task.state}${where}${again}`
@@ -124,6 +143,8 @@ class TaskView {
 
   #showEnd(task: TaskRecord, answer: string): void {
     const { out } = this.#context
+    if (this.#heldOutput === answer) this.#heldOutput = ''
+    this.#showOutput()
     const said = this.#streamed.trim()
     if (answer !== '' && (said === '' || !said.endsWith(answer.trim())))
       out.text(answer.endsWith('\n') ? answer : `${answer}\n`)
@@ -134,12 +155,8 @@ class TaskView {
       out.note({ text: '✓ ', style: 'green' }, statePiece('done'), facts === '' ? '' : `   ${facts}`)
       return
     }
-    const hint =
-      task.state === 'unknown'
-        ? `look at what was done, then pmesh task retry ${id} or pmesh task cancel ${id}`
-        : `pmesh task show ${id}`
     const reason = task.reason === '' ? '' : `: ${task.reason}`
-    out.warn({ text: '✗ ', style: 'red' }, statePiece(task.state), `${reason}   ${hint}`)
+    out.warn({ text: '✗ ', style: 'red' }, statePiece(task.state), `${reason}   ${nextStep(task)}`)
     if (facts !== '') out.note(`  ${facts}`)
   }
 
@@ -158,6 +175,14 @@ class TaskView {
     this.#half = ''
     this.#streamed += '\n'
   }
+}
+
+function nextStep(task: TaskRecord): string {
+  const id = shortHex(task.id)
+  if (task.state === 'unknown') return `look at what was done, then pmesh task retry ${id} or pmesh task cancel ${id}`
+  return task.kind === 'tool' && task.reason === 'arguments-invalid'
+    ? `pmesh tool show ${task.name}`
+    : `pmesh task show ${id}`
 }
 
 /** Enough to tell whether the answer has been streamed already. */

@@ -21,17 +21,12 @@ export function diagnoseNode(node: MeshNode): DoctorLine[] {
 function sandboxLines(node: MeshNode): DoctorLine[] {
   if (!node.runs) return []
   const { script, wasm, command } = node.run.host.report
-  const all = [
-    ['script', script, ''],
-    ['wasm', wasm, ''],
-    ['command', command, 'install bubblewrap (apt-get install bubblewrap); see docs/operating.md']
-  ] as const
-  const sandboxes = all.map(
-    ([name, { available, text }, hint]): DoctorLine => ({
+  const sandboxes = Object.entries({ script, wasm, command }).map(
+    ([name, { available, text, advice }]): DoctorLine => ({
       section: 'sandbox',
       level: available ? 'ok' : 'warn',
       text: `${name}: ${text}`,
-      hint: available ? '' : hint
+      hint: available ? '' : (advice ?? 'see docs/operating.md, “Sandboxes”')
     })
   )
   const servers = node.run.host.servers.states().map(

@@ -26,6 +26,10 @@ import type { ToolHost } from './tool-host.ts'
 /** Servers bring tools and agents.toml changes at any time; what is not new is not said again. */
 const ANNOUNCE_EVERY_MS = 15_000
 const BUDGET_KEY = localKey('model-budget')
+/** Judging for other members; counted in the judges' own account too. */
+const MEMBERS_ACCOUNT = 'judges:members'
+/** Where the owner set no limit. */
+const MEMBERS_CALLS_PER_DAY = 10_000
 
 export class RunHost {
   readonly engine: TaskEngine
@@ -47,7 +51,11 @@ export class RunHost {
     this.#remote = new RemoteJudges(
       node.log,
       (peer, method, params, signal) => node.requests.ask(peer, method, params, signal),
-      clock
+      clock,
+      {
+        take: () => budget.take(MEMBERS_ACCOUNT, this.#membersBudget()),
+        charge: (micros) => budget.charge(MEMBERS_ACCOUNT, micros)
+      }
     )
     this.#judges = this.#panel(clock)
     this.engine = new TaskEngine({
@@ -121,6 +129,13 @@ export class RunHost {
       clock,
       random: systemRandom
     })
+  }
+
+  /** Half of the day's budget: the other half is for this node's own runs, whatever members ask. */
+  #membersBudget(): { readonly callsPerDay: number | null; readonly microsPerDay: number | null } {
+    const { budgetCallsPerDay, budgetMicrosPerDay } = this.host.models.section().judges
+    const half = (limit: number | null): number | null => (limit === null ? null : Math.floor(limit / 2))
+    return { callsPerDay: half(budgetCallsPerDay) ?? MEMBERS_CALLS_PER_DAY, microsPerDay: half(budgetMicrosPerDay) }
   }
 
   #runPorts(ports: TaskRunPorts, start: RunStart, clock: Clock) {

@@ -1,5 +1,6 @@
 // pmesh log replay: finds a run in the log and has it decided again.
 
+import { createHash } from 'node:crypto'
 import { fromHex } from '../base/bytes.ts'
 import { MeshError } from '../base/mesh-error.ts'
 import { peerIdOf } from '../identity/peer-id.ts'
@@ -73,13 +74,20 @@ function votesSuffice(log: EventLog, task: TaskFold, { requests, started }: Reco
 }
 
 async function policyTexts(log: EventLog, executor: PublicKeyHex): Promise<ReadonlyMap<string, string>> {
-  const pieces = new Map<string, string[]>()
+  const pieces = new Map<string, Map<number, string>>()
   for await (const { payload, authorised } of queryEvents(log, { type: 'policy-recorded', author: executor })) {
     const piece = authorised ? tryParseRunEvent('policy-recorded', payload) : null
     if (piece === null) continue
-    const texts = pieces.get(piece.hash) ?? []
-    texts[piece.part] ??= piece.text
+    const texts = pieces.get(piece.hash) ?? new Map<number, string>()
+    if (!texts.has(piece.part)) texts.set(piece.part, piece.text)
     pieces.set(piece.hash, texts)
   }
-  return new Map([...pieces].map(([hash, texts]) => [hash, texts.join('')]))
+  const whole = [...pieces].map(([hash, texts]) => [hash, inOrder(texts)] as const)
+  // A text that its hash does not cover is nobody's policy.
+  return new Map(whole.filter(([hash, text]) => createHash('sha256').update(text).digest('hex') === hash))
+}
+
+function inOrder(texts: ReadonlyMap<number, string>): string {
+  const sorted = [...texts].sort(([a], [b]) => a - b)
+  return sorted.map(([, text]) => text).join('')
 }

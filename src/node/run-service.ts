@@ -2,6 +2,7 @@
 
 import { MeshError, messageOf } from '../base/mesh-error.ts'
 import type { Tool } from '../pipeline/contract.ts'
+import { describedBadly, guardFacts } from '../pipeline/stages/guardrail.ts'
 import { compileArguments } from '../policy/argument-schema.ts'
 import type { Taint } from '../policy/contract.ts'
 import type { MeshNode } from './create-node.ts'
@@ -61,10 +62,12 @@ function toolOf(node: MeshNode, name: string): Tool {
   return tool
 }
 
-function toolRecord(node: MeshNode, { descriptor }: Tool): ToolRecord {
-  const { name, kind, description, tier, hash, parameters } = descriptor
+function toolRecord(node: MeshNode, tool: Tool): ToolRecord {
+  const { name, kind, description, tier, hash, parameters } = tool.descriptor
   const member = node.directory.ref(node.log.self)
-  return { name, kind, description, tier, hash, member, parameters, available: true, why: '' }
+  const bad = describedBadly(node.run.host.guard, tool)
+  const why = bad === null ? '' : `the guardrail blocks its description (${guardFacts(bad).rule})`
+  return { name, kind, description, tier, hash, member, parameters, available: bad === null, why }
 }
 
 /** Of this node, or as another member announced them. */

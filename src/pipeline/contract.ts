@@ -104,6 +104,8 @@ export interface SandboxState {
   readonly available: boolean
   /** `bubblewrap 0.8 + seccomp, network off, memory by cgroup`, or why not. */
   readonly text: string
+  /** What would make it available on this machine. */
+  readonly advice?: string
 }
 
 export interface ChatMessage {

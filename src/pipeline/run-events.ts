@@ -1,6 +1,7 @@
 // Payloads of the events of tasks and runs (PROTOCOL §8). Records hold ids, words and numbers; text stands in content events beside them,
 // cut into pieces. A payload that does not fit its schema has no effect. Every event of a task carries the task's scope.
 
+import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import { utf8 } from '../base/bytes.ts'
 import { MeshError } from '../base/mesh-error.ts'
@@ -281,6 +282,39 @@ export function textPieces(text: string): string[] {
     from = to
   }
   return pieces.length === 0 ? [''] : pieces
+}
+
+/** Changes as events can carry them: programs choose names, and many long ones are more than one event holds. */
+export function changeGroups(changes: readonly FileChange[]): FileChange[][] {
+  const groups: FileChange[][] = []
+  let bytes = Number.POSITIVE_INFINITY
+  for (const change of changes.map(withShortPaths)) {
+    const size = Buffer.byteLength(JSON.stringify(change)) + 1
+    if (bytes + size > PIECE_JSON_BYTES || groups.at(-1)?.length === CHANGES_PER_EVENT) {
+      groups.push([])
+      bytes = 0
+    }
+    groups.at(-1)?.push(change)
+    bytes += size
+  }
+  return groups
+}
+
+type FileChange = RunEvent<'file-changed'>['changes'][number]
+
+const CHANGES_PER_EVENT = 64
+const PATH_CHARACTERS_MAX = 4096
+
+function withShortPaths(change: Omit<FileChange, 'from'> & { readonly from?: string | undefined }): FileChange {
+  const { from, ...rest } = change
+  return { ...rest, path: shortPath(change.path), ...(from === undefined ? {} : { from: shortPath(from) }) }
+}
+
+/** A longer path is its beginning and its hash. */
+function shortPath(path: string): string {
+  if (path.length <= PATH_CHARACTERS_MAX) return path
+  const hash = createHash('sha256').update(path).digest('hex')
+  return `${path.slice(0, PATH_CHARACTERS_MAX - hash.length - 2).toWellFormed()}…#${hash}`.slice(0, PATH_CHARACTERS_MAX)
 }
 
 function isHighSurrogate(unit: number): boolean {

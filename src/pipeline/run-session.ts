@@ -12,14 +12,13 @@ import type { ToolDescriptor, ToolOutcome, ToolTouch } from './contract.ts'
 import type { RecordedCall, RecordedMessage } from './recorded-run.ts'
 import { runCall } from './run.ts'
 import type { CallInput, CallResult, CallStatus, RunHandle, RunPorts, RunStart, RunUsage } from './run-contract.ts'
-import { type RunEvent, type Stage, textPieces } from './run-events.ts'
+import { changeGroups, type RunEvent, type Stage, textPieces } from './run-events.ts'
 import { RunJournal } from './run-journal.ts'
 import { shownText } from './shown-text.ts'
 import { describedBadly, type GuardedCall, guardFacts, sentence } from './stages/guardrail.ts'
 import type { JudgedCall } from './stages/judge.ts'
 import { isErrorCode, type Stopped, stopped, type Verdict, type VerdictFacts, word } from './verdict.ts'
 
-const CHANGES_PER_EVENT = 64
 const AUDIT_CHARACTERS = 200
 const STATUSES: ReadonlySet<string> = new Set<CallStatus>([
   'done',
@@ -210,11 +209,9 @@ export class RunSession implements RunHandle {
     this.#salts.set(call, toHex(salt))
     this.#durations.set(call, durationMs)
     const { changes, status, code, exitCode, signal, output, truncated } = outcome
-    const parts = Math.ceil(changes.length / CHANGES_PER_EVENT)
-    for (let part = 0; part < parts; part++) {
-      const some = changes.slice(part * CHANGES_PER_EVENT, (part + 1) * CHANGES_PER_EVENT)
-      this.journal.note('file-changed', { attempt, call, part, parts, changes: some.map((change) => ({ ...change })) })
-    }
+    const groups = changeGroups(changes)
+    for (const [part, group] of groups.entries())
+      this.journal.note('file-changed', { attempt, call, part, parts: groups.length, changes: group })
     this.journal.note('tool-finished', {
       attempt,
       call,
@@ -272,7 +269,7 @@ export class RunSession implements RunHandle {
     const offered: ToolDescriptor[] = []
     for (const tool of this.ports.tools.list()) {
       const { name } = tool.descriptor
-      const bad = describedBadly(this, tool)
+      const bad = describedBadly(this.ports.guard, tool)
       if (bad === null) offered.push(tool.descriptor)
       else if (!this.#descriptionsNoted.has(name)) {
         this.#descriptionsNoted.add(name)

@@ -127,7 +127,8 @@ function checkTable(table: TomlTable, lines: RuleLines, file: string): PolicyVal
 
 /** Of a union the branch that came furthest: its message names what is wrong. */
 function deepest(issues: readonly z.core.$ZodIssue[]): z.core.$ZodIssue | undefined {
-  const [issue] = issues
+  // A misspelt key is the cause of the one that is missing.
+  const issue = issues.find(({ code }) => code === 'unrecognized_keys') ?? issues[0]
   if (issue?.code !== 'invalid_union') return issue
   const inner = issue.errors
     .map((branch) => branch[0])

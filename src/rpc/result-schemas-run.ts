@@ -129,6 +129,8 @@ export const approvalRecord: z.ZodType<ApprovalRecord> = z.object(approvalShape)
 export const approvalDetail: z.ZodType<ApprovalDetail> = z.object({
   ...approvalShape,
   arguments: z.string(),
+  masked: count,
+  argumentBytes: count,
   workspace: z.string(),
   paths: texts,
   hosts: texts,

@@ -8,6 +8,7 @@ import { closeSync, existsSync, lstatSync, openSync, readlinkSync, unlinkSync, w
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { MeshError } from '../base/mesh-error.ts'
+import { installAdvice, READ_ON } from './box-advice.ts'
 import type { BoxBackend, BoxRequest, StartedBox } from './box-backend.ts'
 import { launcherArguments } from './box-launcher.ts'
 import type { ControlGroup } from './control-group.ts'
@@ -55,8 +56,14 @@ export class BubblewrapBox implements BoxBackend {
   /** SANDBOX_UNAVAILABLE with the reason. Nothing is proven before a command ran in it. */
   static open(program: string, user: SandboxUser | null, options: { sharedSegments: boolean }): BubblewrapBox {
     const filter = seccompFilter(process.arch, options)
-    if (filter === null) throw new MeshError('SANDBOX_UNAVAILABLE', `no system call filter for ${process.arch}`)
-    if (!existsSync('/bin/bash')) throw new MeshError('SANDBOX_UNAVAILABLE', '/bin/bash is missing')
+    if (filter === null) {
+      throw new MeshError('SANDBOX_UNAVAILABLE', `no system call filter for ${process.arch}`, {
+        hint: 'run commands on another member'
+      })
+    }
+    if (!existsSync('/bin/bash')) {
+      throw new MeshError('SANDBOX_UNAVAILABLE', '/bin/bash is missing', { hint: installAdvice('bash') })
+    }
     return new BubblewrapBox(program, bubblewrapVersion(program), user, openUnnamed(filter))
   }
 
@@ -159,7 +166,10 @@ function bubblewrapVersion(program: string): string {
   const { stdout, error } = spawnSync(program, ['--version'], { env: {}, encoding: 'utf8', timeout: VERSION_MS_MAX })
   const version = /(\d+\.\d+\.\d+)/.exec(stdout ?? '')?.[1]
   if (version !== undefined) return version
-  throw new MeshError('SANDBOX_UNAVAILABLE', `bubblewrap is missing or does not run (${program})`, { cause: error })
+  throw new MeshError('SANDBOX_UNAVAILABLE', `bubblewrap is missing or does not run (${program})`, {
+    hint: existsSync(program) ? READ_ON : installAdvice('bubblewrap'),
+    cause: error
+  })
 }
 
 function systemArguments(): string[] {

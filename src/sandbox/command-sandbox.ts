@@ -2,11 +2,13 @@
 // it opens; where that fails it runs nothing and says why. Knows nothing of policy: which program runs is decided before.
 
 import { createHash, randomUUID } from 'node:crypto'
-import { existsSync, readFileSync, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { join } from 'node:path'
+import { ERRORS } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
 import { isMeshError, MeshError } from '../base/mesh-error.ts'
 import type { SandboxState } from '../pipeline/contract.ts'
+import { namespaceAdvice, READ_ON } from './box-advice.ts'
 import type { BoxBackend, BoxRequest, StartedBox } from './box-backend.ts'
 import { BubblewrapBox } from './bubblewrap-box.ts'
 import {
@@ -70,14 +72,17 @@ export async function openCommandSandbox(options: CommandSandboxOptions): Promis
   } catch (error) {
     if (!isMeshError(error)) throw error
     await backend?.close()
-    return new NoSandbox(error.message)
+    const { message, hint } = error
+    return new NoSandbox(message, hint === ERRORS[error.code].hint ? READ_ON : hint)
   }
 }
 
 async function openBackend(options: CommandSandboxOptions, grouped: boolean): Promise<BoxBackend> {
   const { user, folder } = options.workspaces
   if (process.geteuid?.() === 0 && user === null) {
-    throw new MeshError('SANDBOX_UNAVAILABLE', 'commands never run as root, and no other user is configured')
+    throw new MeshError('SANDBOX_UNAVAILABLE', 'commands never run as root, and no other user is configured', {
+      hint: 'run the node under an account of its own'
+    })
   }
   if (options.backend === 'sandbox-runtime' || process.platform !== 'linux') {
     return await RuntimeBox.open({ user, folder: join(folder, '.runtime') })
@@ -122,29 +127,11 @@ async function probe(sandbox: BoxedCommands, workspaces: Workspaces): Promise<vo
     })
     if (stdout.toString('utf8') === 'boxed\n') return
     const said = stderr.toString('utf8').split('\n')[0] || message
-    throw new MeshError('SANDBOX_UNAVAILABLE', `a trial command was not boxed: ${said}${namespaceHint()}`)
+    const hint = process.platform === 'linux' ? namespaceAdvice() : READ_ON
+    throw new MeshError('SANDBOX_UNAVAILABLE', `a trial command was not boxed: ${said}`, { hint })
   } finally {
     await workspaces.remove(id)
   }
-}
-
-/** Settings with which systems forbid what a box is made of, and what mends each. */
-const NAMESPACE_SETTINGS: readonly (readonly [file: string, forbids: string, advice: string])[] = [
-  [
-    'kernel/apparmor_restrict_unprivileged_userns',
-    '1',
-    'AppArmor lets no bubblewrap make user namespaces here: give /usr/bin/bwrap a profile with userns'
-  ],
-  ['kernel/unprivileged_userns_clone', '0', 'user namespaces are off: sysctl kernel.unprivileged_userns_clone=1'],
-  ['user/max_user_namespaces', '0', 'user namespaces are off: sysctl user.max_user_namespaces=15000']
-]
-
-function namespaceHint(): string {
-  const found = NAMESPACE_SETTINGS.find(([file, forbids]) => {
-    const path = join('/proc/sys', file)
-    return existsSync(path) && readFileSync(path, 'utf8').trim() === forbids
-  })
-  return found === undefined ? '' : ` (${found[2]})`
 }
 
 /** One box and all that belongs to it. */
@@ -317,8 +304,8 @@ class NoSandbox implements CommandSandbox {
   readonly report: SandboxState
   readonly profile = createHash('sha256').digest('hex')
 
-  constructor(reason: string) {
-    this.report = { available: false, text: `no OS sandbox, commands do not run: ${reason}` }
+  constructor(reason: string, advice: string) {
+    this.report = { available: false, text: `no OS sandbox, commands do not run: ${reason}`, advice }
   }
 
   async run(): Promise<CommandOutcome> {

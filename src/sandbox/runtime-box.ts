@@ -56,7 +56,9 @@ export class RuntimeBox implements BoxBackend {
   static async open(options: RuntimeBoxOptions): Promise<RuntimeBox> {
     if (open) throw new MeshError('SANDBOX_UNAVAILABLE', 'sandbox-runtime is open already in this process')
     if (process.platform !== 'linux' && process.platform !== 'darwin') {
-      throw new MeshError('SANDBOX_UNAVAILABLE', `no box is known for ${process.platform}`)
+      throw new MeshError('SANDBOX_UNAVAILABLE', `no box is known for ${process.platform}`, {
+        hint: 'run commands on another member'
+      })
     }
     open = true
     try {

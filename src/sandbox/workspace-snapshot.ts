@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto'
 import { closeSync, readlinkSync, readSync } from 'node:fs'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { FileChange } from '../pipeline/contract.ts'
+import { isMissing } from './missing-file.ts'
 import { OVERFULL_BOUNDS, openFile, pathText, type WalkEntry, WORKSPACE_BOUNDS, walk } from './workspace-walk.ts'
 
 const PIECE_BYTES = 256 * 1024
@@ -71,10 +72,7 @@ function describe(entry: WalkEntry, { hash, size }: Hashed): SnapshotFile {
 }
 
 async function hashOf(entry: WalkEntry): Promise<Hashed> {
-  if (entry.kind === 'link') {
-    const target = readlinkSync(entry.place, { encoding: 'buffer' })
-    return { hash: createHash('sha256').update(target).digest('hex'), size: target.length }
-  }
+  if (entry.kind === 'link') return hashOfLink(entry.place)
   const descriptor = entry.kind === 'file' ? openFile(entry) : null
   if (descriptor === null) return { hash: null, size: 0 }
   try {
@@ -92,6 +90,17 @@ async function hashOf(entry: WalkEntry): Promise<Hashed> {
     return { hash: hash.digest('hex'), size }
   } finally {
     closeSync(descriptor)
+  }
+}
+
+function hashOfLink(place: Buffer): Hashed {
+  try {
+    const target = readlinkSync(place, { encoding: 'buffer' })
+    return { hash: createHash('sha256').update(target).digest('hex'), size: target.length }
+  } catch (error) {
+    // Something else has its name meanwhile.
+    if (isMissing(error)) return { hash: null, size: 0 }
+    throw error
   }
 }
 

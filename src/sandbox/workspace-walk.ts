@@ -144,10 +144,20 @@ function openOwn(place: Buffer, flags: number, mode: number): number | null {
   return openThrough(place, flags, mode)
 }
 
+function tryOpen(place: Buffer, flags: number): number | null {
+  try {
+    return openSync(place, flags)
+  } catch (error) {
+    if (isMissing(error)) return null
+    throw error
+  }
+}
+
 /** Changes the mode of exactly what is opened: by its name a link that is swapped in would be followed. */
 function openThrough(place: Buffer, flags: number, mode: number): number | null {
   if (process.platform !== 'linux') return null
-  const handle = openSync(place, O_PATH | constants.O_NOFOLLOW | (flags & constants.O_DIRECTORY))
+  const handle = tryOpen(place, O_PATH | constants.O_NOFOLLOW | (flags & constants.O_DIRECTORY))
+  if (handle === null) return null
   try {
     const exact = `/proc/self/fd/${handle}`
     if (fstatSync(handle).isSymbolicLink()) return null

@@ -6,6 +6,7 @@ import { LIMITS } from '../base/limits.ts'
 import { isMeshError, messageOf } from '../base/mesh-error.ts'
 import type { PublicKeyHex } from '../log/statement.ts'
 import type { Approvals } from './approvals.ts'
+import { fairPick, type QueuedTask } from './fair-pick.ts'
 import type { Freshness } from './freshness.ts'
 import { RunSlots } from './run-slots.ts'
 import type { TaskBook } from './task-book.ts'
@@ -26,12 +27,14 @@ export interface ExecutorOptions extends TaskPorts {
 }
 
 interface Waiting {
+  readonly submitter: PublicKeyHex
   readonly submittedMs: number
   failures: number
   /** Monotonic; before it the submitter is not asked again. */
   retryAtMs: number
 }
 
+const STOP_MS_MAX = 2 * LIMITS.toolGraceMs
 const RETRY_MS_MIN = 1_000
 const RETRY_MS_MAX = 60_000
 
@@ -49,8 +52,9 @@ export class Executor {
     this.#options = options
   }
 
+  /** Runs that work; those that wait for a person are not counted. */
   get running(): number {
-    return this.#active.size
+    return this.#slots.taken
   }
 
   /** Whether one more task would begin at once. */
@@ -64,13 +68,19 @@ export class Executor {
     return Math.min(this.#slots.free, LIMITS.runsMax + LIMITS.runsWaitingMax - this.#active.size)
   }
 
-  /** Ends what runs: an effect under way is killed and recorded, everything else goes on at the next start. */
+  /**
+   * Ends what runs: an effect under way is killed and recorded, everything else goes on at the next start. A tool that does not end is left behind
+   * after a while; its call then reads unknown.
+   */
   async stop(): Promise<void> {
     this.#stopped = true
     this.#cancelTimer?.()
     const runs = [...this.#active.values()]
     for (const run of runs) run.stop()
-    await Promise.all(runs.map((run) => run.ended))
+    const { promise: late, resolve } = Promise.withResolvers<void>()
+    const cancel = this.#options.timers.set(STOP_MS_MAX, resolve)
+    await Promise.race([Promise.all(runs.map((run) => run.ended)), late])
+    cancel()
   }
 
   /** The book's change of a task. */
@@ -79,7 +89,12 @@ export class Executor {
     if (run !== undefined) run.changed(fold)
     else if (!this.#wants(fold)) this.#waiting.delete(fold.id)
     else if (!this.#waiting.has(fold.id))
-      this.#waiting.set(fold.id, { submittedMs: fold.submitted.timeMs, failures: 0, retryAtMs: 0 })
+      this.#waiting.set(fold.id, {
+        submitter: fold.submitter,
+        submittedMs: fold.submitted.timeMs,
+        failures: 0,
+        retryAtMs: 0
+      })
     this.kick()
   }
 
@@ -121,14 +136,23 @@ export class Executor {
     if (this.#waiting.size > 0 && this.#room() > 0) this.#arm()
   }
 
-  /** The oldest that can begin now. */
+  /** Those that can begin now, each submitter in turn. */
   #ready(count: number): string[] {
     if (count <= 0) return []
-    const now = this.#options.clock.monotonic()
-    const up = this.#options.connected()
-    const ready = [...this.#waiting].filter(([id, { retryAtMs }]) => retryAtMs <= now && this.#reachable(id, up))
-    ready.sort(([, a], [, b]) => a.submittedMs - b.submittedMs)
-    return ready.slice(0, count).map(([id]) => id)
+    const { clock, connected, log } = this.#options
+    const now = clock.monotonic()
+    const up = connected()
+    const queued: QueuedTask[] = []
+    for (const [id, waiting] of this.#waiting)
+      if (waiting.retryAtMs <= now && this.#reachable(id, up)) queued.push({ id, ...waiting })
+    const underWay = new Map<PublicKeyHex, number>()
+    for (const { submitter } of this.#active.values()) underWay.set(submitter, (underWay.get(submitter) ?? 0) + 1)
+    return fairPick(
+      queued,
+      underWay,
+      (submitter) => (submitter === log.self ? Number.POSITIVE_INFINITY : LIMITS.runsPerMemberMax),
+      count
+    )
   }
 
   #reachable(id: string, up: ReadonlySet<PublicKeyHex>): boolean {
@@ -191,7 +215,7 @@ export class Executor {
       const failures = error === null ? 0 : waiting.failures + 1
       const pause = error === null ? 0 : Math.min(RETRY_MS_MAX, RETRY_MS_MIN * 2 ** Math.min(failures, 10))
       const retryAtMs = this.#options.clock.monotonic() + pause
-      this.#waiting.set(id, { submittedMs: waiting.submittedMs, failures, retryAtMs })
+      this.#waiting.set(id, { ...waiting, failures, retryAtMs })
     }
     this.kick()
   }

@@ -1,9 +1,11 @@
 // Judges on other nodes (JUDGE-7): a member is asked, judges by itself, and says its vote in its own chain. The vote counts once that event is
-// here, signed by that member and for this very call: the answer over the wire only names it.
+// here, signed by that member and for this very call: the answer over the wire only names it. Who asks must be the executor of that attempt, and
+// gets one vote per call: a vote is an event of this node's own chain, at a place that the asker names.
 
 import { z } from 'zod'
 import { fromHex, toHex } from '../base/bytes.ts'
 import type { Clock } from '../base/clock.ts'
+import { LIMITS } from '../base/limits.ts'
 import { MeshError } from '../base/mesh-error.ts'
 import type { EventLog } from '../log/event-log.ts'
 import { queryEvents } from '../log/event-query.ts'
@@ -13,6 +15,8 @@ import type { NodeJudges } from '../model/judge-panel.ts'
 import type { JudgeRequest, JudgeVote } from '../pipeline/contract.ts'
 import { runEvent, tryParseRunEvent } from '../pipeline/run-events.ts'
 import { word } from '../pipeline/verdict.ts'
+import { readTaskEvents } from './task-events.ts'
+import { foldTask } from './task-fold.ts'
 
 /** Room in one request between members. */
 const REQUEST_BYTES_MAX = 56 * 1024
@@ -29,17 +33,36 @@ const ASK = z.strictObject({
 })
 const ANSWER = z.strictObject({ vote: z.string().regex(/^[0-9a-f]{64}$/) })
 
+/** The assignment may come a little later than the request. */
+const ASSIGNMENT_WAIT_MS = 5_000
+const ASSIGNING: ReadonlySet<string> = new Set(['task-submitted', 'task-assigned', 'task-cancelled'])
+/** Calls that are remembered as judged. */
+const JUDGED_MAX = 4_096
+
+type Place = NonNullable<JudgeRequest['place']>
 type Ask = (peer: PublicKeyHex, method: string, params: unknown, signal: AbortSignal) => Promise<unknown>
+
+/** What judging for other members may cost this node. */
+export interface JudgeAllowance {
+  /** Counts one judgement; false when the day's are used up. */
+  take(): Promise<boolean>
+  charge(micros: number): Promise<void>
+}
 
 export class RemoteJudges {
   readonly #log: EventLog
   readonly #ask: Ask
   readonly #clock: Clock
+  readonly #allowance: JudgeAllowance
+  /** Calls that were judged for other members, the oldest first. */
+  readonly #judged = new Set<string>()
+  #asked = 0
 
-  constructor(log: EventLog, ask: Ask, clock: Clock) {
+  constructor(log: EventLog, ask: Ask, clock: Clock, allowance: JudgeAllowance) {
     this.#log = log
     this.#ask = ask
     this.#clock = clock
+    this.#allowance = allowance
   }
 
   /** One vote of a member's judge, from its chain. Throws what kept it from coming: no vote is a missing judge. */
@@ -59,11 +82,31 @@ export class RemoteJudges {
     const asked = ASK.safeParse(params)
     if (!asked.success) throw new MeshError('RPC_PARAMS_INVALID', 'the parameters do not fit')
     const member = this.#log.view.members.get(peer)
-    if (member === undefined || !roleAtLeast(member.role, 'member'))
+    if (member === undefined || member.removal !== null || !roleAtLeast(member.role, 'member'))
       throw new MeshError('MEMBER_FORBIDDEN', 'an observer asks no judge')
-    const { place, ...request } = asked.data
+    // The rest of the judges in flight are this node's own.
+    if (this.#asked >= LIMITS.judgesInFlightMax / 2)
+      throw new MeshError('MODEL_OVERLOADED', 'this node judges for others already')
+    this.#asked++
+    try {
+      return await this.#answer(peer, asked.data, judges)
+    } finally {
+      this.#asked--
+    }
+  }
+
+  async #answer(
+    peer: PublicKeyHex,
+    { place, ...request }: z.output<typeof ASK>,
+    judges: NodeJudges
+  ): Promise<{ readonly vote: string }> {
+    await this.#executes(peer, place)
+    this.#noteJudged(place)
+    if (!(await this.#allowance.take()))
+      throw new MeshError('MODEL_BUDGET_USED', 'this node judges no more for others today')
     const begun = this.#clock.monotonic()
     const vote = await judges.vote({ ...request, judges: 1, place }, AbortSignal.timeout(60_000))
+    await this.#allowance.charge(vote.usage?.costMicros ?? 0)
     const draft = runEvent(
       'judge-voted',
       {
@@ -86,9 +129,34 @@ export class RemoteJudges {
     return { vote: toHex(event.id) }
   }
 
+  /** Resolves once the log says that `peer` runs that attempt. MEMBER_FORBIDDEN. */
+  async #executes(peer: PublicKeyHex, { task, attempt }: Place): Promise<void> {
+    const late = AbortSignal.timeout(ASSIGNMENT_WAIT_MS)
+    const forbidden = new MeshError('MEMBER_FORBIDDEN', 'only who runs an attempt asks for judges of its calls')
+    if (peer === this.#log.self) throw forbidden
+    for (;;) {
+      const { commitNumber } = this.#log.state
+      const fold = foldTask(task, await readTaskEvents(this.#log, fromHex(task), ASSIGNING))
+      const assigned = fold?.assigned ?? null
+      if (assigned?.attempt === attempt && assigned.executor === peer) return
+      if (late.aborted || (assigned !== null && assigned.attempt >= attempt)) throw forbidden
+      if (this.#log.state.commitNumber === commitNumber) await this.#nextCommit(late).catch(() => undefined)
+    }
+  }
+
+  #noteJudged({ task, attempt, call }: Place): void {
+    const key = `${task}.${attempt}.${call}`
+    if (this.#judged.has(key)) throw new MeshError('MEMBER_FORBIDDEN', 'this node has judged that call')
+    this.#judged.add(key)
+    for (const oldest of this.#judged) {
+      if (this.#judged.size <= JUDGED_MAX) break
+      this.#judged.delete(oldest)
+    }
+  }
+
   async #arrived(
     member: PublicKeyHex,
-    place: NonNullable<JudgeRequest['place']>,
+    place: Place,
     id: string,
     signal: AbortSignal
   ): Promise<JudgeVote> {
@@ -100,7 +168,7 @@ export class RemoteJudges {
     }
   }
 
-  async #find(member: PublicKeyHex, place: NonNullable<JudgeRequest['place']>, id: string): Promise<JudgeVote | null> {
+  async #find(member: PublicKeyHex, place: Place, id: string): Promise<JudgeVote | null> {
     const { store, reader, state } = this.#log
     for await (const event of queryEvents(
       { store, reader, state },

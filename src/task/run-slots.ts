@@ -9,6 +9,11 @@ export class RunSlots {
     this.#most = most
   }
 
+  /** Runs that work; who waits for a person is not among them. */
+  get taken(): number {
+    return this.#taken
+  }
+
   get free(): number {
     return Math.max(0, this.#most - this.#taken)
   }

@@ -121,7 +121,7 @@ export class TaskEngine {
     await this.book.stop()
   }
 
-  /** Runs under way on this node. */
+  /** Runs that work on this node; those that wait for a person are not counted. */
   get running(): number {
     return this.#executor.running
   }
@@ -201,7 +201,9 @@ export class TaskEngine {
   async taskSubmit(task: NewTask): Promise<TaskRecord> {
     const on = task.on === null ? null : this.#memberFor(task.on)
     if (!(await this.#someoneOffers(task, on)))
-      throw new MeshError('TASK_NO_EXECUTOR', `no member that may run it offers the ${task.kind} ${task.name}`)
+      throw new MeshError('TASK_NO_EXECUTOR', `no member that may run it offers the ${task.kind} ${task.name}`, {
+        hint: task.kind === 'agent' ? 'pmesh agent list' : 'pmesh tool list; pmesh doctor tells what is missing here'
+      })
     const id = await this.#submitter.submit({ ...task, on })
     return this.#record(await this.#known(id))
   }

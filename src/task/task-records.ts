@@ -119,7 +119,11 @@ export interface ApprovalRecord {
 }
 
 export interface ApprovalDetail extends ApprovalRecord {
+  /** As they were written, but for credentials; the digests are of the true bytes. */
   readonly arguments: string
+  /** Places of the arguments that are masked here, and the size of the true ones. */
+  readonly masked: number
+  readonly argumentBytes: number
   readonly workspace: string
   readonly paths: readonly string[]
   readonly hosts: readonly string[]

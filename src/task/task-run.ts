@@ -5,6 +5,7 @@ import { fromHex, toHex } from '../base/bytes.ts'
 import { LIMITS } from '../base/limits.ts'
 import { isMeshError, MeshError, messageOf } from '../base/mesh-error.ts'
 import type { EventDraft } from '../log/append-builder.ts'
+import type { PublicKeyHex } from '../log/statement.ts'
 import { foldRun, type RecordedRun } from '../pipeline/recorded-run.ts'
 import type { OpenRequest, RunStart } from '../pipeline/run-contract.ts'
 import { runEvent, tryParseRunEvent } from '../pipeline/run-events.ts'
@@ -46,6 +47,10 @@ export class TaskRun {
     this.#aborted.promise.catch(() => undefined)
   }
 
+  get submitter(): PublicKeyHex {
+    return this.#task.submitter
+  }
+
   /** Resolves when nothing of the attempt runs any more. */
   get ended(): Promise<void> {
     return this.#ended.promise
@@ -84,7 +89,7 @@ export class TaskRun {
     const { log, random } = this.#options
     const { id, assigned } = this.#task
     const mine = assigned?.executor === log.self && !hasEnded(this.#task.state)
-    // An effect that an earlier process began is closed without anybody's leave: the submitter may be away for long.
+    // An effect that an earlier process began is closed without anybody's leave: the submitter may be away for long. Nothing begins without a lease.
     if (mine && this.#task.run !== null && openEffects(this.#task.run).length > 0) return this.#closeBroken()
     const grant = mine
       ? await this.#ask('task/renew', { task: id, attempt: assigned.attempt })
@@ -100,10 +105,13 @@ export class TaskRun {
     return fold
   }
 
-  async #closeBroken(): Promise<null> {
+  /** A tool's task is closed by the pipeline, which knows the call; an agent is not asked how to go on. */
+  async #closeBroken(): Promise<TaskFold | null> {
     const fold = await this.#options.read()
     const run = fold?.run ?? null
     if (fold === null || run === null || run.finished !== null) return null
+    this.#attempt = run.attempt
+    if (fold.submitted.kind === 'tool') return fold
     const unknown = openEffects(run).some(({ started }) => started !== null && !isInside(started.tier))
     await this.#finish(fold, run, unknown ? 'unknown' : 'interrupted', 'node-ended-in-between')
     return null

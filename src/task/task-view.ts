@@ -1,5 +1,6 @@
 // Tasks and approvals as the local API shows them, made from folds. Text for people is cut; the log has all of it.
 
+import { redactJson } from '../guard/redact-json.ts'
 import type { PublicKeyHex } from '../log/statement.ts'
 import type { Recorded, RecordedCall } from '../pipeline/recorded-run.ts'
 import { shownText } from '../pipeline/shown-text.ts'
@@ -147,9 +148,13 @@ export function approvalRecord(requested: RequestedCall, ref: RefOf, approvals: 
 export function approvalDetail(requested: RequestedCall, ref: RefOf, approvals: Approvals): ApprovalDetail {
   const { call, request } = requested
   const { proposed } = call
+  const argumentText = call.argumentText ?? ''
+  const shown = redactJson(argumentText)
   return {
     ...approvalRecord(requested, ref, approvals),
-    arguments: call.argumentText ?? '',
+    arguments: shown.text,
+    masked: shown.places,
+    argumentBytes: Buffer.byteLength(argumentText),
     workspace: proposed?.workspace ?? '',
     paths: proposed?.paths ?? [],
     hosts: proposed?.hosts ?? [],

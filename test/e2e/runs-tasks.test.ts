@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict'
 import { chmodSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { after, before, describe, test } from 'node:test'
-import { converged, errorOf, MeshKit, type NodeHome, until } from './mesh-kit.ts'
+import { connected, converged, errorOf, MeshKit, type NodeHome, until } from './mesh-kit.ts'
 import {
   answer,
   asked,
@@ -112,6 +112,11 @@ describe('tasks between two nodes', () => {
     const checked = await bob.cli('policy', 'check', broken, '--json')
     assert.notEqual(checked.code, 0)
     assert.equal(errorOf(checked).code, 'POLICY_INVALID')
+    assert.match(await explain('calc', { expression: '1' }, '--member', 'alice'), /^allow sums/)
+    writePolicy(bob, rule('own', 'allow', 'principal = "owner"'))
+    assert.match(await explain('calc', { expression: '1' }), /^allow own/)
+    assert.match(await explain('calc', { expression: '1' }, '--member', 'alice'), /^ask default/)
+    writePolicy(bob, rule('writes', 'allow', 'tool = "file.*"'), rule('no-etc', 'deny', 'path = "secret/**"'))
     // What it says is what it does.
     const { state, callRecords } = await perform(bob, 'file.write', { path: 'secret/x', text: 'no' })
     assert.deepEqual([state, callRecords[0]?.changes.length], ['denied', 0])
@@ -333,6 +338,30 @@ describe('tasks between two nodes', () => {
     assert.equal(await timesStarted(alice, task), 0)
     assert.equal((await alice.cli('task', 'follow', task)).code, 130)
     assert.equal((await tryShow(alice, task))?.state, 'cancelled')
+  })
+
+  test('TASK-1 a node that cannot know whether it has forgotten something runs nothing that leaves it until a member has confirmed its log', async () => {
+    writePolicy(bob, ALLOW_ALL)
+    const code = kit.file('leaves.js', 'function main() { return "left" }')
+    assert.equal((await bob.cli('tool', 'register', 'leaves', '--code', code)).code, 0)
+    await converged([alice, bob])
+    await Promise.all([alice.stop(), bob.stop()])
+    rmSync(bob.path('store.marker'))
+    await bob.start({ until: 'up' })
+    await until('bob waits for its log', async () => (await bob.status()).state === 'recovering')
+    assert.equal((await bob.cli('node', 'recover')).code, 0)
+    await bob.ready()
+    const outside = await submit(bob, 'leaves', {})
+    const inside = await submit(bob, 'calc', { expression: '1+1' })
+    assert.equal((await inState(bob, inside, 'done')).answer.trim(), '2')
+    const held = await inState(bob, outside, 'interrupted')
+    assert.equal(ruleOf(held, 'tool'), 'deny recovery-unconfirmed')
+    assert.equal(await timesStarted(bob, outside), 0)
+    await alice.start()
+    await connected([alice, bob])
+    await converged([alice, bob])
+    const free = await perform(bob, 'leaves', {})
+    assert.deepEqual([free.state, free.answer.trim()], ['done', '"left"'])
   })
 
   test('AUDIT-1 JUDGE-6 REPLAY-1 every call is on record with who, what and how it ended, on both nodes, and is decided alike again', async () => {

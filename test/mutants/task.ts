@@ -54,14 +54,14 @@ export const TASK_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'TASK-1',
-    what: 'an effect that a crash broke off is run again',
+    what: 'a run that a crash broke off waits for its submitter, and its agent goes on',
     file: 'src/task/task-run.ts',
     find: 'if (mine && this.#task.run !== null && openEffects(this.#task.run).length > 0) return this.#closeBroken()',
     replace: ''
   },
   {
     id: 'TASK-1',
-    what: 'an effect above internal that a crash broke off reads interrupted',
+    what: 'an agent’s effect above internal that a crash broke off reads interrupted',
     file: 'src/task/task-run.ts',
     find: "unknown ? 'unknown' : 'interrupted', 'node-ended-in-between'",
     replace: "unknown ? 'interrupted' : 'interrupted', 'node-ended-in-between'"

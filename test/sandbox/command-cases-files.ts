@@ -104,7 +104,7 @@ export const readCases: readonly CommandCase[] = [
     what: 'files of accounts',
     async run(kit) {
       const { text } = await kit.bash(
-        'cat /etc/shadow /etc/gshadow ~/.npmrc ~/.bashrc /root/.bashrc /home/*/.bashrc; ls /root /home /var /run; true'
+        'cat /etc/shadow /etc/gshadow ~/.npmrc ~/.bashrc /root*/.bashrc /home/*/.bashrc; ls /root* /home /var /run; true'
       )
       assert.match(text, /^stdout \(0 bytes\):/, text)
     }
@@ -248,7 +248,7 @@ export const plantCases: readonly CommandCase[] = [
       const outcome = await kit.bash(`
         echo evil > .bashrc; echo evil > .mcp.json; mkdir .vscode; echo evil > .vscode/tasks.json; echo evil > .NPMRC
         echo evil > .npmrc; mv .npmrc other; rm -f .npmrc; ln -s /etc/passwd .profile; mkdir -p deep/er; echo evil > deep/er/.envrc
-        d=deep; for n in $(seq 70); do d=$d/x; done; mkdir -p $d; echo fine > plain`)
+        echo fine > plain; d=deep; for n in $(seq 70); do d=$d/x; done; mkdir -p $d`)
       assert.equal(readFileSync(kept, 'utf8'), 'mine\n')
       assert.deepEqual(readdirSync(kit.workspace).sort(), ['.npmrc', 'deep', 'plain'])
       assert.deepEqual(readdirSync(join(kit.workspace, 'deep', 'er')), [])

@@ -225,6 +225,25 @@ test('APPROVE-4 after a denial the call never runs, whoever approves then', asyn
   assert.equal((await alice.engine.approval(request.id)).state, 'denied')
 })
 
+test('APPROVE-5 APPROVE-3 two members and another key than the submitter’s are asked for, counted over the mesh', async (t) => {
+  const policy = '[tiers.irreversible]\nvotes = 2\nanother_key = true\n'
+  const mesh = await TaskMesh.open({ alice: { policy, tool: { tier: 'irreversible' } }, bob: {}, carol: {} })
+  t.after(() => mesh.close())
+  const [alice, bob, carol] = [mesh.node('alice'), mesh.node('bob'), mesh.node('carol')]
+  const { id } = await alice.submit('hello', { on: 'alice' })
+  const request = await openRequest(mesh, 'carol')
+  assert.deepEqual([request.votesNeeded, request.anotherKey], [2, true])
+  await approve(alice, request.id)
+  await assert.rejects(approve(alice, request.id), { code: 'APPROVAL_CLOSED' })
+  await forge(alice, request, (await alice.engine.approval(request.id)).digest)
+  await mesh.pass(5_000)
+  assert.equal(mesh.effects.length, 0)
+  await approve(bob, request.id)
+  await mesh.reads('carol', id, 'done')
+  await assert.rejects(approve(carol, request.id), { code: 'APPROVAL_CLOSED' })
+  assert.equal(mesh.effects.length, 1)
+})
+
 const BASE: VotedRequest = { id: 'r', digest: 'd', votes: 2, anotherKey: false }
 
 function cast(voter: string, extra: Partial<CastVote> = {}): CastVote {

@@ -24,6 +24,9 @@ const SAFE: JudgePanel = {
   judge: async () => ({ verdict: 'safe', reason: 'safe', votes: [{ ...VOTE, verdict: 'safe' }] })
 }
 
+/** Real time: a busy machine must not end what virtual time holds. */
+const LIMITS = { timeMs: 20_000, memoryBytes: 1 << 26, outputBytes: 2 << 20, processes: 4, fileBytes: 1 << 20 }
+
 export interface ProbeOptions {
   readonly clock: Clock
   readonly seed: string
@@ -41,7 +44,7 @@ export function pipelineWithProbe(
       await effect(invocation)
       return invocation.signal.aborted ? outcome('', { status: 'killed' }) : outcome('done')
     },
-    { tier: 'internal', ...tool }
+    { tier: 'internal', limits: LIMITS, ...tool }
   )
   const rules = parsePolicy(policy, 'policy.toml')
   const ports = {

@@ -390,3 +390,9 @@ export class TaskMesh {
 export async function turns(count = 40): Promise<void> {
   for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve))
 }
+
+/** Lets the tool begin and hold until the test lets it go. */
+export function gate(): { hold: () => Promise<void>; open: () => void } {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  return { hold: () => promise, open: resolve }
+}

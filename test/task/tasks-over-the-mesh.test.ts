@@ -1,20 +1,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { LIMITS } from '../../src/base/limits.ts'
+import type { AgentRunner } from '../../src/pipeline/run-contract.ts'
 import { runEvent } from '../../src/pipeline/run-events.ts'
 import { readTaskEvents } from '../../src/task/task-events.ts'
 import { foldTask } from '../../src/task/task-fold.ts'
 import { verify } from '../log/log-kit.ts'
-import { ASK_ALL, TaskMesh, turns } from './task-kit.ts'
+import { gate, TaskMesh, turns } from './task-kit.ts'
 
 /** Its tool reaches outside: a task from elsewhere needs a yes. */
 const OUTSIDE = { tool: { tier: 'external' } } as const
-
-/** Lets the tool begin and hold until the test lets it go. */
-function gate(): { hold: () => Promise<void>; open: () => void } {
-  const { promise, resolve } = Promise.withResolvers<void>()
-  return { hold: () => promise, open: resolve }
-}
 
 test('TASK-1 a task for another member is claimed, run there once and read everywhere', async (t) => {
   const mesh = await TaskMesh.open({ alice: {}, bob: {}, carol: {} })
@@ -92,8 +87,11 @@ test('TASK-1 an executor that crashes inside an effect reads unknown; nobody run
   await mesh.pass(3_600_000)
   assert.equal(mesh.effects.length, 1)
   bob.whileRunning = async () => undefined
+  mesh.cut('alice', 'bob')
   await bob.restart()
   await mesh.reads('carol', id, 'unknown')
+  assert.ok((await bob.types(id)).includes('call-recorded'))
+  await mesh.heal('alice', 'bob')
   await mesh.pass(600_000)
   assert.equal(mesh.effects.length, 1, 'nothing ran again by itself')
   await mesh.node('alice').engine.taskRetry(id)
@@ -118,6 +116,34 @@ test('TASK-1 an effect up to internal that a crash broke off is run again withou
   await mesh.reads('alice', id, 'done')
   assert.deepEqual(mesh.effectsOf('hello'), ['bob', 'bob'])
   assert.equal((await mesh.node('alice').engine.task(id)).attempt, 2)
+})
+
+test('TASK-1 an agent whose call a crash broke off is not asked how to go on: the run reads unknown', async (t) => {
+  let asked = 0
+  const agent: AgentRunner = async (run) => {
+    asked++
+    for (const call of [1, 2])
+      await run.call({ call, tool: 'probe', argumentText: `{"text":"call ${call}"}`, purpose: 'the test' })
+    return { outcome: 'done', reason: 'ok', answer: '', inputTokens: 0, outputTokens: 0, costMicros: 0 }
+  }
+  const mesh = await TaskMesh.open({ alice: { agents: agent, tool: { tier: 'external' } } })
+  t.after(() => mesh.close())
+  const alice = mesh.node('alice')
+  const held = gate()
+  alice.whileRunning = held.hold
+  const { id } = await alice.submit('', { kind: 'agent', name: 'helper', input: 'go', on: 'alice' })
+  await mesh.until('the effect', () => mesh.effects.length === 1)
+  await turns()
+  alice.kill()
+  held.open()
+  await alice.restart()
+  await mesh.reads('alice', id, 'unknown')
+  await mesh.pass(60_000)
+  assert.equal(asked, 1)
+  assert.deepEqual(
+    mesh.effects.map(({ text }) => text),
+    ['call 1']
+  )
 })
 
 test('TASK-1 a local effect up to internal that a crash broke off is run again here, or by another member that may', async (t) => {
@@ -362,52 +388,4 @@ test('TASK-2 events of an earlier attempt and of other members change nothing, i
     null,
     'no submission, no task'
   )
-})
-
-test('1 000 queued tasks: a few run at once, the rest wait in the log', async (t) => {
-  const mesh = await TaskMesh.open({ alice: {} })
-  t.after(() => mesh.close())
-  const alice = mesh.node('alice')
-  const held = gate()
-  alice.whileRunning = held.hold
-  for (let index = 0; index < 1000; index++) await alice.submit(`job ${index}`, { on: 'alice' })
-  await turns()
-  assert.equal(alice.engine.book.size, 1000)
-  assert.equal(alice.engine.running, LIMITS.runsMax)
-  assert.equal(mesh.effects.length, LIMITS.runsMax)
-  held.open()
-  await mesh.until('some of them', () => mesh.effects.length >= 100)
-  assert.equal(new Set(mesh.effects.map(({ text }) => text)).size, mesh.effects.length)
-  assert.deepEqual(
-    mesh.effects.slice(0, 100).map(({ text }) => text),
-    Array.from({ length: 100 }, (_, index) => `job ${index}`)
-  )
-  const { items, next } = await alice.engine.tasks({ limit: 10, state: 'submitted' })
-  assert.deepEqual([items.length, next], [0, null], 'what waits is assigned already')
-  const page = await alice.engine.tasks({ limit: 10 })
-  assert.equal((await alice.engine.tasks({ limit: 990, cursor: page.next ?? '' })).items.length, 990)
-})
-
-test('runs that wait for a person take no place of those that work, and work only so many at once when all are answered', async (t) => {
-  const mesh = await TaskMesh.open({ alice: { policy: ASK_ALL } })
-  t.after(() => mesh.close())
-  const alice = mesh.node('alice')
-  let now = 0
-  let most = 0
-  const held = gate()
-  alice.whileRunning = async () => {
-    most = Math.max(most, ++now)
-    await held.hold()
-    now--
-  }
-  for (let index = 0; index < 3 * LIMITS.runsMax; index++) await alice.submit(`job ${index}`, { on: 'alice' })
-  await mesh.until('all requests', async () => (await alice.engine.approvals(false)).length === 3 * LIMITS.runsMax)
-  for (const { id } of await alice.engine.approvals(false))
-    await alice.engine.approvalVote(id, 'approve', (await alice.engine.approval(id)).digest)
-  await mesh.until('the first', () => now === LIMITS.runsMax)
-  await turns()
-  assert.equal(most, LIMITS.runsMax)
-  held.open()
-  await mesh.until('all', () => mesh.effects.length === 3 * LIMITS.runsMax && alice.engine.book.size === 0)
-  assert.equal(most, LIMITS.runsMax)
 })

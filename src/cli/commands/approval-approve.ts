@@ -46,7 +46,11 @@ export async function approve(
 export function checkOpen(approval: ApprovalDetail): void {
   const { state, id } = approval
   if (state === 'expired') throw new MeshError('APPROVAL_EXPIRED', `cannot answer: ${shortHex(id)} has expired`)
-  if (state !== 'open') throw new MeshError('APPROVAL_CLOSED', `cannot answer: ${shortHex(id)} is ${state}`)
+  if (state !== 'open') {
+    throw new MeshError('APPROVAL_CLOSED', `cannot answer: ${shortHex(id)} is ${state} already`, {
+      hint: `pmesh approval show ${shortHex(id)}`
+    })
+  }
   if (!approval.mayVote)
     throw new MeshError('APPROVAL_FORBIDDEN', `cannot answer: ${approval.mayNotBecause || 'this node may not'}`)
 }

@@ -19,7 +19,11 @@ export async function listApprovals(
     return 0
   }
   if (page.items.length === 0) {
-    out.note(options.all === true ? 'no requests' : 'nothing waits for an approval')
+    out.note(
+      options.all === true
+        ? 'no requests   pmesh task list'
+        : 'nothing waits for an approval   pmesh approval list --all'
+    )
     return 0
   }
   const columns = [

@@ -43,7 +43,7 @@ async function onlyAgent(context: CommandContext): Promise<string> {
   if (first !== undefined && second === undefined) return first
   throw first === undefined
     ? new MeshError('AGENT_UNKNOWN', 'there is no agent yet', {
-        hint: 'pmesh agent add NAME --provider PROVIDER --model MODEL'
+        hint: 'pmesh agent add default --provider ollama --type ollama --model MODEL'
       })
     : new MeshError('USAGE', `there are several agents: ${names.join(', ')}`, { hint: 'pmesh ask --agent NAME …' })
 }

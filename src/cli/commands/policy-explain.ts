@@ -1,9 +1,8 @@
 // pmesh policy explain: what the policy says to a call, and by which rule. Nothing runs.
 
-import { LIMITS } from '../../base/limits.ts'
 import { MeshError } from '../../base/mesh-error.ts'
 import type { CommandContext } from '../command-context.ts'
-import { readInput } from '../stdin-text.ts'
+import { readJsonInput } from '../stdin-text.ts'
 import { blockLines } from '../table.ts'
 import { effectPiece } from './policy-show.ts'
 
@@ -23,7 +22,7 @@ export async function explainPolicy(
 ): Promise<number> {
   const verdict = await context.call('policy/explain', {
     tool,
-    input: await readInput(context, options.input, LIMITS.toolInputBytesMax),
+    input: await readJsonInput(context, options.input, `pmesh policy explain ${tool}`),
     taint: (options.taint ?? []).map(taintOf),
     member: options.member ?? null
   })

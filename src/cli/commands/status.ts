@@ -27,8 +27,9 @@ export function printStatus(out: Output, status: NodeStatus, nowMs: number): voi
   out.line()
   for (const line of memberTable(status.members, nowMs)) out.line(...line)
   const run = runLine(status)
-  if (status.health.length > 0 || run !== null) out.line()
+  if (status.health.length > 0 || status.run !== undefined) out.line()
   if (run !== null) out.line(...run)
+  if (status.run !== undefined) out.line({ text: 'sandbox  ', style: 'dim' }, status.run.sandbox)
   const width = Math.max(0, ...status.health.map(({ text }) => text.length))
   for (const { level, text, hint } of status.health) {
     out.line(

@@ -27,7 +27,11 @@ export async function listTasks(
     return 0
   }
   if (page.items.length === 0) {
-    out.note('no tasks')
+    out.note(
+      options.state === undefined
+        ? `no tasks   pmesh task submit --tool calc --input '{"expression": "6*7"}'`
+        : 'no such tasks   pmesh task list'
+    )
     return 0
   }
   const columns = [

@@ -7,7 +7,7 @@ import { indentJson } from '../exact-json.ts'
 import { formatBytes, formatTime } from '../human-text.ts'
 import { taskId } from '../id-prefix.ts'
 import type { Output, Piece } from '../output.ts'
-import { shortHex, stageLine, statePiece, usageText, workText } from '../run-text.ts'
+import { isToldByJudge, shortHex, stageLine, statePiece, usageText, workText } from '../run-text.ts'
 import { blockLines } from '../table.ts'
 
 export async function showTask(context: CommandContext, [id]: readonly [string]): Promise<number> {
@@ -36,7 +36,9 @@ function printTask(out: Output, task: TaskDetail): void {
     out.line({ text: '  │ ', style: 'dim' }, escapeExact(line))
   for (const stage of task.stages) out.line('  ', ...stageLine(stage, false))
   for (const call of task.callRecords) printCall(out, call, task.callRecords.length > 1 || task.kind === 'agent')
-  if (task.answer === '') return
+  // A tool's answer is the output of its call, which stands right above.
+  if (task.answer === '' || (task.kind === 'tool' && task.callRecords.some(({ output }) => output === task.answer)))
+    return
   out.line('answer')
   for (const line of task.answer.split('\n')) out.line(`  ${line}`)
 }
@@ -48,7 +50,8 @@ function printCall(out: Output, call: CallRecord, withArguments: boolean): void 
   )
   if (withArguments)
     for (const line of indentJson(call.arguments)) out.line({ text: '  │ ', style: 'dim' }, escapeExact(line))
-  for (const stage of call.stages) out.line('  ', ...stageLine(stage, false))
+  const judged = call.stages.some(({ stage }) => stage === 'judge')
+  for (const stage of call.stages) if (!(judged && isToldByJudge(stage))) out.line('  ', ...stageLine(stage, false))
   if (call.request !== null) out.line(`    request ${shortHex(call.request)}`)
   for (const { member, vote, counted } of call.votes)
     out.line(`    ${member.name} ${vote === 'approve' ? 'approves' : 'denies'}${counted ? '' : '   (not counted)'}`)
@@ -58,5 +61,5 @@ function printCall(out: Output, call: CallRecord, withArguments: boolean): void 
   const exit = call.exitCode === null ? '' : `, exit code ${call.exitCode}`
   out.line(`    output ${formatBytes(call.outputBytes)}${call.truncated ? ', cut' : ''}${exit}`)
   if (call.output === '') return
-  for (const line of call.output.split('\n')) out.line({ text: '    │ ', style: 'dim' }, line)
+  for (const line of call.output.replace(/\n$/, '').split('\n')) out.line({ text: '    │ ', style: 'dim' }, line)
 }

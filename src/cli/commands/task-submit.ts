@@ -1,11 +1,8 @@
 // pmesh task submit: a tool call for this node, a member or whoever offers the tool; follows it unless it is told to let go.
 
-import { LIMITS } from '../../base/limits.ts'
-import { MeshError } from '../../base/mesh-error.ts'
 import type { CommandContext } from '../command-context.ts'
-import { isJson } from '../exact-json.ts'
 import { exitOfTask } from '../run-text.ts'
-import { readInput } from '../stdin-text.ts'
+import { readJsonInput } from '../stdin-text.ts'
 import { type FollowOptions, followTask } from '../task-follower.ts'
 
 export interface TaskSubmitOptions extends FollowOptions {
@@ -21,11 +18,7 @@ export async function submitTask(
   _args: readonly [],
   options: TaskSubmitOptions
 ): Promise<number> {
-  const input = await readInput(context, options.input, LIMITS.toolInputBytesMax)
-  if (!isJson(input))
-    throw new MeshError('USAGE', 'the input is not JSON', {
-      hint: `pmesh task submit --tool ${options.tool} --input '{"name": "value"}'`
-    })
+  const input = await readJsonInput(context, options.input, `pmesh task submit --tool ${options.tool}`)
   const task = await context.call('task/submit', {
     kind: 'tool',
     name: options.tool,

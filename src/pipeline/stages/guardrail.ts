@@ -2,7 +2,7 @@
 
 import { toHex, utf8 } from '../../base/bytes.ts'
 import { LIMITS } from '../../base/limits.ts'
-import type { GuardOrigin, GuardVerdict } from '../../guard/contract.ts'
+import type { Guard, GuardOrigin, GuardVerdict } from '../../guard/contract.ts'
 import { guardJson } from '../../guard/guard-json.ts'
 import type { Tool } from '../contract.ts'
 import type { CallInput } from '../run-contract.ts'
@@ -30,7 +30,7 @@ export async function guardrail(run: RunSession, input: CallInput): Promise<Verd
   if (Buffer.byteLength(given) > LOOKED_MAX) return tooLarge(given)
 
   const tool = run.ports.tools.get(input.tool)
-  const description = tool === null ? null : describedBadly(run, tool)
+  const description = tool === null ? null : describedBadly(run.ports.guard, tool)
   if (description !== null) {
     return stopped('blocked', {
       ...guardFacts(description),
@@ -40,7 +40,8 @@ export async function guardrail(run: RunSession, input: CallInput): Promise<Verd
   }
   const verdict = guardJson(run.ports.guard, given, { subject: 'arguments', origin: originOf(run, input) })
   const facts = { ...guardFacts(verdict), subject: 'arguments' as const }
-  if (recorded === null) noteArguments(run, call, given, verdict)
+  const isNoted = recorded !== null && (recorded.argumentText !== null || recorded.givenText !== null)
+  if (!isNoted) noteArguments(run, call, given, verdict)
   if (verdict.action === 'block') return stopped('blocked', { ...facts, text: sentence(verdict) })
   const nonce = recorded?.proposed?.nonce ?? toHex(run.ports.random.bytes(16))
   const next = { input, tool, argumentText: verdict.text, argumentBytes: utf8(verdict.text), nonce }
@@ -63,10 +64,10 @@ function originOf(run: RunSession, input: CallInput): GuardOrigin {
 }
 
 /** The verdict over a description that is not the owner's, when it blocks. */
-export function describedBadly(run: RunSession, { descriptor }: Tool): GuardVerdict | null {
+export function describedBadly(guard: Guard, { descriptor }: Tool): GuardVerdict | null {
   if (!descriptor.descriptionUntrusted) return null
   const text = `${descriptor.description}\n${JSON.stringify(descriptor.parameters)}`
-  const verdict = run.ports.guard.inspect(text, { subject: 'description', origin: 'tool' })
+  const verdict = guard.inspect(text, { subject: 'description', origin: 'tool' })
   return verdict.action === 'block' ? verdict : null
 }
 

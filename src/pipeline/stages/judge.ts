@@ -24,14 +24,16 @@ export async function judge(run: RunSession, call: FinishedCall): Promise<Verdic
   const facts = { ...guardFacts(guarded), subject: 'result' as const }
   run.noteStage(input.call, 'guardrail', { ...facts, place: 'built-in', tier: null, text: '' }, 0)
   if (guarded.action === 'block') {
-    return stopped('blocked', { ...facts, text: `the result was ${sentence(guarded)}` })
+    return stopped('blocked', { ...facts, text: `by the guardrail: ${sentence(guarded)}` })
   }
   if (run.ports.judges.immediate !== true) await run.journal.flush()
+  // What the guardrail took out may have stood inside a secret.
+  const output = guarded.action === 'change' ? redactSecrets(guarded.text) : guarded.text
   const request = {
     task: input.purpose,
     tool: call.tool.descriptor.name,
     argumentText: call.argumentText,
-    output: guarded.text,
+    output,
     judges: call.ruling.judges,
     place: { task: run.task, attempt: run.start.attempt, call: input.call }
   }
@@ -43,8 +45,8 @@ export async function judge(run: RunSession, call: FinishedCall): Promise<Verdic
     const text = `the judges blocked the result: ${verdict.reason}`
     return stopped('blocked', { ...judged, verdict: 'block', text })
   }
-  const file = await run.noteOutput(input.call, guarded.text)
-  return passed({ text: guarded.text, file, outcome }, { ...judged, verdict: 'pass' })
+  const file = await run.noteOutput(input.call, output)
+  return passed({ text: output, file, outcome }, { ...judged, verdict: 'pass' })
 }
 
 const PANEL_MS = 2 * LIMITS.judgeTimeMsMax

@@ -31,6 +31,7 @@ export async function policy(run: RunSession, call: GuardedCall): Promise<Verdic
     return { ...deny('policy-changed', 'the rules are not those that the call began under'), status: 'interrupted' }
   const workspace = await run.ports.workspace()
   const request = policyRequest(run, call, tool, checked.value)
+  if (!fitsProposal(request)) return deny('call-too-large', 'what the call touches does not fit its record')
   run.notePolicy(rules)
   run.notePropose(call, descriptor, workspace, rules.hash, request)
   const ruling = rules.decide(request)
@@ -48,6 +49,20 @@ export async function policy(run: RunSession, call: GuardedCall): Promise<Verdic
     return { ...deny('tier-above-task', why), tier: ruling.tier }
   }
   return passed({ ...call, tool, arguments: checked.value, workspace, ruling }, facts)
+}
+
+/** What cannot be recorded is not run (AUDIT-2): room in `call-proposed` for all that the rules were asked. */
+const TOUCHED_BYTES_MAX = 48 * 1024
+const TOUCHED_WORDS_MAX = { argv: 1024, path: 4096, host: 256 }
+
+function fitsProposal({ paths, hosts, argv }: PolicyRequest): boolean {
+  const most = TOUCHED_WORDS_MAX
+  return (
+    (argv?.length ?? 0) <= most.argv &&
+    paths.every((path) => path.length <= most.path) &&
+    hosts.every((host) => host.length <= most.host) &&
+    Buffer.byteLength(JSON.stringify([paths, hosts, argv])) <= TOUCHED_BYTES_MAX
+  )
 }
 
 function deny(rule: string, text: string): Stopped {
