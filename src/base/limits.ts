@@ -124,6 +124,9 @@ export const LIMITS = {
   toolOutputEventBytesMax: MIB,
   /** Largest result at all. */
   toolOutputBytesMax: 8 * MIB,
+  /** Results in files that a node keeps, and their bytes together; the oldest go. */
+  resultFilesMax: 64,
+  resultFilesBytesMax: 256 * MIB,
   /** What a model or a person sees of one result at once; a note tells of the rest. */
   toolOutputShownBytesMax: 32 * KIB,
   /** Time of one call unless its tool says less. */
@@ -239,6 +242,8 @@ export const LIMITS = {
   conversationScanMax: 1000,
   /** Announcements that are looked at to find the newest of each member. */
   announcementsReadMax: 10_000,
+  /** Records of one author that say how one open task stands: runs of many calls and attempts need some thousands. */
+  taskStateEventsPerAuthorMax: 8_192,
   /** Events of one author that are read of one task. */
   taskEventsPerAuthorMax: 20_000,
   /** Attempts of a task that are made without a person. */

@@ -1,5 +1,5 @@
-// One question, one screen: what exactly, where, who, why it is asked, what it can touch. Nothing is cut, only credentials are masked (APPROVE-6): the arguments come
-// first and in full, behind a bar that no argument can leave, so that the facts about them stand right above the question.
+// One question, one screen: what exactly, where, who, why it is asked, what it can touch. Nothing is cut, and nothing but credentials is masked
+// (APPROVE-6): the arguments come first and in full, behind a bar that no argument can leave, so that the facts stand right above the question.
 
 import { MeshError } from '../base/mesh-error.ts'
 import type { ApprovalDetail, ApprovalRecord } from '../rpc/methods.ts'
@@ -50,6 +50,8 @@ function facts(approval: ApprovalDetail, nowMs: number): (readonly [string, Piec
     ['tool', { text: escapeExact(approval.tool), style: 'bold' }],
     ['tier', tier],
     ['who', `${submitter.name} asks, ${executor.name} runs it`],
+    // Names are what members call themselves.
+    ['members', submitter.peerId === executor.peerId ? submitter.peerId : `${submitter.peerId}, ${executor.peerId}`],
     ['where', `${executor.name}: ${escapeExact(approval.workspace)}`],
     ...rowsOf('why asked', [...approval.reasons, ...approval.explanation.split('\n')].filter(Boolean), 'by default'),
     ...rowsOf('paths', approval.paths, 'none named'),

@@ -67,8 +67,9 @@ const SECURITY = `Security
 const APPROVALS = `Approvals
 
   A call that the policy does not allow by itself waits for a person, on whatever node that person sits.
-  pmesh approval list shows what waits, pmesh approval show ID all of it: the exact arguments, the folder, paths and hosts,
-  why it is asked, and the digest of exactly this call. pmesh task submit and pmesh ask put the question where you are.
+  pmesh approval list shows what waits, pmesh approval show ID all of it: the exact arguments (what looks like a
+  credential is masked), the folder, paths and hosts, why it is asked, and the digest of exactly this call.
+  pmesh task submit and pmesh ask put the question where you are.
 
   Type yes or approve, no or deny. Enter alone, anything else, the end of the input and the expiry approve nothing.
   A vote releases one call, once: another argument, tool, folder or member has another digest.

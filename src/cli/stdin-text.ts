@@ -36,7 +36,7 @@ export async function readJsonInput(context: CommandContext, text: string, comma
     UNQUOTED.test(input) ? `${NOT_JSON}: its quotes are missing, the shell takes them` : NOT_JSON,
     {
       details: { input: said === '' ? 'nothing' : said },
-      hint: `${command} --input '{"expression": "6*7"}' in single quotes, or --input - and the text on stdin`
+      hint: `${command} --input '{"name": "value"}' in single quotes, or --input - and the text on stdin`
     }
   )
 }

@@ -1,6 +1,7 @@
 // Follows one task to its end: stages on stderr as they come, what it says on stdout, requests asked about where this person may answer.
 // With --json every update is a line of stdout and nobody is asked.
 
+import type { ErrorCode } from '../base/errors.ts'
 import { MeshError } from '../base/mesh-error.ts'
 import type { ApprovalRecord, StageRecord, TaskRecord, TaskUpdate } from '../rpc/methods.ts'
 import { ApprovalAsker } from './approval-asker.ts'
@@ -150,7 +151,6 @@ class TaskView {
       out.text(answer.endsWith('\n') ? answer : `${answer}\n`)
     const usage = usageText(task)
     const facts = [...(task.calls > 1 ? [`${task.calls} calls`] : []), ...(usage === '' ? [] : [usage])].join(', ')
-    const id = shortHex(task.id)
     if (task.state === 'done') {
       out.note({ text: '✓ ', style: 'green' }, statePiece('done'), facts === '' ? '' : `   ${facts}`)
       return
@@ -180,10 +180,12 @@ class TaskView {
 function nextStep(task: TaskRecord): string {
   const id = shortHex(task.id)
   if (task.state === 'unknown') return `look at what was done, then pmesh task retry ${id} or pmesh task cancel ${id}`
-  return task.kind === 'tool' && task.reason === 'arguments-invalid'
-    ? `pmesh tool show ${task.name}`
-    : `pmesh task show ${id}`
+  if (task.kind === 'tool' && task.reason === 'arguments-invalid') return `pmesh tool show ${task.name}`
+  if (task.kind === 'agent' && MODEL_FAULTS.has(task.reason)) return `pmesh agent test ${task.name}`
+  return `pmesh task show ${id}`
 }
+
+const MODEL_FAULTS: ReadonlySet<string> = new Set<ErrorCode>(['MODEL_UNREACHABLE', 'MODEL_TIMEOUT', 'MODEL_REFUSED'])
 
 /** Enough to tell whether the answer has been streamed already. */
 const STREAMED_KEPT = 1_048_576

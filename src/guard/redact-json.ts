@@ -46,8 +46,8 @@ function isJson(text: string): boolean {
   try {
     JSON.parse(text)
     return true
-  } catch {
-    // SyntaxError is all that it throws for a text.
-    return false
+  } catch (error) {
+    if (error instanceof SyntaxError) return false
+    throw error
   }
 }

@@ -36,8 +36,17 @@ export interface NodeStatus {
   readonly members: readonly MemberStatus[]
   /** Facts that a person should know, worst first; `hint` is a command. */
   readonly health: readonly { readonly level: 'warn' | 'error'; readonly text: string; readonly hint: string }[]
-  /** Tasks that run here, approvals that this node may answer, and what isolates; absent before the run is up. */
-  readonly run?: { readonly running: number; readonly waitingApprovals: number; readonly sandbox: string } | undefined
+  /**
+   * Tasks that work here, approvals that this node may answer, and what isolates; `boxed`: every sandbox is there. Absent before the run is up.
+   */
+  readonly run?:
+    | {
+        readonly running: number
+        readonly waitingApprovals: number
+        readonly sandbox: string
+        readonly boxed?: boolean | undefined
+      }
+    | undefined
 }
 
 export interface MemberStatus extends MemberRef {

@@ -161,7 +161,9 @@ export async function nodeStatus(node: MeshNode, socket: string): Promise<NodeSt
 
 async function runStatus({ run }: MeshNode): Promise<NonNullable<NodeStatus['run']>> {
   const waiting = (await run.engine.approvals(false)).filter(({ mayVote }) => mayVote)
-  return { running: run.engine.running, waitingApprovals: waiting.length, sandbox: run.host.report.line }
+  const { script, wasm, command, line } = run.host.report
+  const boxed = script.available && wasm.available && command.available
+  return { running: run.engine.running, waitingApprovals: waiting.length, sandbox: line, boxed }
 }
 
 function healthOf(view: NodeView, members: readonly MemberStatus[]): NodeStatus['health'] {

@@ -28,6 +28,7 @@ export interface ToolRecord {
   readonly kind: string
   readonly description: string
   readonly tier: TierName | null
+  /** '' for a built-in tool that this machine cannot isolate. */
   readonly hash: string
   readonly member: MemberRef
   readonly parameters: Readonly<Record<string, unknown>> | null

@@ -1,13 +1,12 @@
 // Tasks on one node in one mesh: the task engine with everything that a run needs – tools, rules, guard, judges, agents – and the requests
 // that members send about them.
 
-import { mkdirSync } from 'node:fs'
-import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { toHex, utf8 } from '../base/bytes.ts'
 import { type Clock, systemRandom } from '../base/clock.ts'
 import { MeshError, messageOf } from '../base/mesh-error.ts'
 import { redactSecrets } from '../guard/redact.ts'
+import { peerIdOf } from '../identity/peer-id.ts'
 import type { PublicKeyHex } from '../log/statement.ts'
 import { localKey } from '../log/store-keys.ts'
 import { type DailyBudget, openDailyBudget } from '../model/daily-budget.ts'
@@ -21,6 +20,7 @@ import { RemoteJudges } from '../task/remote-judges.ts'
 import { TaskEngine } from '../task/task-engine.ts'
 import type { TaskRunPorts } from '../task/task-ports.ts'
 import type { MeshNode } from './create-node.ts'
+import { ResultFolder } from './result-folder.ts'
 import type { ToolHost } from './tool-host.ts'
 
 /** Servers bring tools and agents.toml changes at any time; what is not new is not said again. */
@@ -40,12 +40,14 @@ export class RunHost {
   readonly #judges: NodeJudges
   readonly #remote: RemoteJudges
   readonly #agents: AgentRunner
+  readonly #results: ResultFolder
   #announcing: NodeJS.Timeout | null = null
 
   private constructor(node: MeshNode, host: ToolHost, budget: DailyBudget, clock: Clock) {
     this.#node = node
     this.host = host
     this.#budget = budget
+    this.#results = new ResultFolder(join(node.init.paths.home, 'results'))
     this.offlineJudge = createOfflineJudge({ guard: host.guard, redact: redactSecrets })
     this.#agents = createAgentRunner({ models: host.models, budget, guard: host.guard, clock })
     this.#remote = new RemoteJudges(
@@ -119,7 +121,7 @@ export class RunHost {
         const { judges } = this.host.models.section()
         return {
           models: judges.models.map((name) => this.host.models.model(name)),
-          members: judges.remote.map((name) => directory.resolve(name, log.view.members.keys())),
+          members: judges.remote.map((id) => judgeKey(id, log.view.members.keys())),
           budget: { callsPerDay: judges.budgetCallsPerDay, microsPerDay: judges.budgetMicrosPerDay }
         }
       },
@@ -151,7 +153,7 @@ export class RunHost {
       judges: this.#judges,
       mayAffectOutside: () => this.#mayAffectOutside(),
       workspace: () => host.workspaces.prepare(name),
-      keepResult: (call: number, bytes: Uint8Array) => this.#keepResult(name, call, bytes)
+      keepResult: (call: number, bytes: Uint8Array) => this.#results.keep(`${name}-${call}`, bytes)
     }
   }
 
@@ -160,14 +162,6 @@ export class RunHost {
     const node = this.#node
     const members = [...node.log.view.members.values()].filter(({ removal }) => removal === null)
     return members.length === 1 || node.markerFits || node.state?.ownHeadConfirmed === true
-  }
-
-  async #keepResult(run: string, call: number, bytes: Uint8Array): Promise<string> {
-    const folder = join(this.#node.init.paths.home, 'results')
-    mkdirSync(folder, { recursive: true, mode: 0o700 })
-    const name = `${run}-${call}`
-    await writeFile(join(folder, name), bytes, { mode: 0o600, flush: true })
-    return name
   }
 
   #offer(): RunEvent<'node-announced'> {
@@ -192,7 +186,17 @@ export class RunHost {
   }
 }
 
+/** Of the newest epoch of the member's main chain. */
 function chainStatus(node: MeshNode, author: PublicKeyHex) {
+  const epochOf = (key: string): number => Number(key.split('/')[2])
   const chains = node.shell.replicator.status().chains.filter(({ key }) => key.startsWith(`${author}/0/`))
-  return chains.at(-1) ?? null
+  return chains.toSorted((a, b) => epochOf(a.key) - epochOf(b.key)).at(-1) ?? null
+}
+
+/** By the whole peer id or key: whoever may choose the name that stands in agents.toml would judge. MEMBER_UNKNOWN. */
+function judgeKey(id: string, members: Iterable<PublicKeyHex>): PublicKeyHex {
+  for (const key of members) if (key === id || peerIdOf(key) === id) return key
+  throw new MeshError('MEMBER_UNKNOWN', 'judges of members are named by their whole peer id', {
+    details: { member: id }
+  })
 }

@@ -74,7 +74,10 @@ function toolRecord(node: MeshNode, tool: Tool): ToolRecord {
 async function tools(node: MeshNode, text: string | null): Promise<ToolRecord[]> {
   const { log, directory, run } = node
   const key = text === null ? log.self : directory.resolve(text, log.view.members.keys())
-  if (key === log.self) return run.host.box.list().map((tool) => toolRecord(node, tool))
+  if (key === log.self)
+    return [...run.host.box.list().map((tool) => toolRecord(node, tool)), ...withoutSandbox(node)].sort((a, b) =>
+      a.name < b.name ? -1 : 1
+    )
   const announced = await run.engine.announcementOf(key)
   const member = directory.ref(key)
   const present = node.network.peers().some(({ peer }) => peer === key)
@@ -82,6 +85,27 @@ async function tools(node: MeshNode, text: string | null): Promise<ToolRecord[]>
   return (announced?.tools ?? []).map(({ name, kind, tier, hash }) => {
     return { name, kind, description: '', tier, hash, member, parameters: null, available: present, why }
   })
+}
+
+/** Built-in tools that are not offered because nothing isolates them here. */
+function withoutSandbox({ log, directory, run }: MeshNode): ToolRecord[] {
+  const member = directory.ref(log.self)
+  const { script, command } = run.host.report
+  return Object.entries({ script, command })
+    .filter(([, { available }]) => !available)
+    .map(([name, { text }]) => {
+      return {
+        name,
+        kind: name,
+        description: '',
+        tier: null,
+        hash: '',
+        member,
+        parameters: null,
+        available: false,
+        why: text
+      }
+    })
 }
 
 function policyView({ run, init }: MeshNode): PolicyView {

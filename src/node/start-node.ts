@@ -67,7 +67,12 @@ export async function startNode(options: StartOptions): Promise<StartedNode> {
       say(`founded the mesh ${mesh.preimage.name}`)
     }
     const process = new NodeProcess(options, config, identity, logger)
-    await process.start(mesh)
+    try {
+      await process.start(mesh)
+    } catch (error) {
+      await process.closeTools()
+      throw error
+    }
     if (flags.recoverNow === true) process.node.shell.step({ kind: 'override' })
     const stop = (): Promise<void> => process.shutDown()
     return { api: createNodeService(process), logger, stop, done: process.done }
@@ -162,6 +167,13 @@ class NodeProcess implements NodeRuntime {
     saveMeshFile(this.#options.home, this.#identity.keyRing.ring, meshFile({ ...fields, ...optional }))
   }
 
+  /** Ends every sandboxed process. */
+  async closeTools(): Promise<void> {
+    const tools = this.#tools
+    this.#tools = null
+    await tools?.close()
+  }
+
   shutDown(): Promise<void> {
     this.#stopping ??= this.#shutDown()
     return this.#stopping
@@ -176,7 +188,7 @@ class NodeProcess implements NodeRuntime {
     } catch (error) {
       this.#logger.error('the node did not stop in order', { message: messageOf(error) })
     }
-    await this.#tools?.close()
+    await this.closeTools()
     await this.#logger.close()
     this.#finished.resolve()
   }

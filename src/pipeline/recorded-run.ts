@@ -47,6 +47,8 @@ export interface RecordedMessage {
   readonly role: RunEvent<'message-added'>['role']
   readonly calls: RunEvent<'message-added'>['calls']
   readonly text: string
+  /** Of a conversation: another member ran it, and wrote what stands here. */
+  readonly elsewhere?: boolean
 }
 
 export interface RecordedRun {

@@ -57,8 +57,7 @@ export class RunSession implements RunHandle {
   }
 
   #trustsSubmitter(): boolean {
-    const { name, peerId } = this.start.submitter
-    return this.rules?.trust.member(name, peerId) === true
+    return this.rules?.trust.member(this.start.submitter.peerId) === true
   }
 
   /** Null while the file is not usable: nothing is trusted, and the policy stage denies. */
@@ -319,7 +318,8 @@ export class RunSession implements RunHandle {
   }
 
   async recordMessage({ index, role, calls, text }: RecordedMessage): Promise<void> {
-    const pieces = textPieces(text)
+    // Many calls need an event of their own.
+    const pieces = calls.length === 0 ? textPieces(text) : ['', ...textPieces(text)]
     for (const [part, piece] of pieces.entries()) {
       this.journal.note('message-added', {
         attempt: this.start.attempt,
@@ -328,7 +328,7 @@ export class RunSession implements RunHandle {
         parts: pieces.length,
         role,
         text: piece,
-        calls: [...calls]
+        calls: part === 0 ? [...calls] : []
       })
     }
     await this.journal.flush()

@@ -1,7 +1,7 @@
 // CMD-2: argument forms by which an allowed program runs another one, or writes where its purpose is to read.
 // The list is for intent and audit; it cannot be complete, and the sandbox holds without it (CMD-5).
 
-import { gitCommand, hasOption, type OptionQuery, operands, programName } from './command-options.ts'
+import { gitCommand, hasOption, isStream, type OptionQuery, operands, programName } from './command-options.ts'
 import { sedFault } from './sed-script.ts'
 
 type Check = (args: readonly string[], program: string) => string | null
@@ -65,7 +65,7 @@ function interpreter(query: OptionQuery & { readonly subcommands?: RegExp }): Ch
   return (args, program) => {
     if (hasOption(args.slice(0, scriptPlace(args, query.valued)), query)) return `${program}: code in the arguments`
     const file = args[scriptPlace(args, query.valued)]
-    if (file === undefined || file === '-' || file.startsWith('/dev/')) return `${program}: code from the input`
+    if (file === undefined || file === '-' || isStream(file)) return `${program}: code from the input`
     return query.subcommands?.test(file) ? `${program} ${file}: code in the arguments` : null
   }
 }

@@ -4,7 +4,7 @@
 
 import { LIMITS } from '../base/limits.ts'
 import { argumentFault, STARTERS } from './argument-forms.ts'
-import { operands, programName } from './command-options.ts'
+import { isStream, operands, programName } from './command-options.ts'
 import { destructiveReason, type Invocation, READ_SHELLS, SHELLS } from './destructive-commands.ts'
 import { type ShellCommand, tryParseShell } from './shell-text.ts'
 
@@ -179,7 +179,7 @@ function shellText(args: readonly string[]): ShellArguments {
     }
   }
   const operand = args[at]
-  if (operand === undefined || (!isText && operand.startsWith('/dev/')))
+  if (operand === undefined || (!isText && isStream(operand)))
     return { kind: 'fault', reason: 'it would read commands from its input' }
   return isText ? { kind: 'text', text: operand } : { kind: 'file' }
 }

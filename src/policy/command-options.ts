@@ -1,5 +1,7 @@
 // Reading an argument array as getopt does: clusters of short options, values attached or not, abbreviated long options.
 
+import { posix } from 'node:path'
+
 export interface OptionQuery {
   /** Letters that are looked for. */
   readonly short?: string
@@ -84,3 +86,8 @@ const GIT_VALUED: ReadonlySet<string> = new Set([
   '--config-env',
   '--attr-source'
 ])
+
+/** A path that is no file but whatever was handed over as input, in any spelling. */
+export function isStream(path: string): boolean {
+  return /^(?:\/+|(?:\.\.\/)+)(?:dev\/|proc\/(?:.*\/)?fd\/)/.test(posix.normalize(path))
+}

@@ -53,7 +53,8 @@ export interface TrustList {
   /** A path in the workspace. */
   file(path: string): boolean
   host(host: string): boolean
-  member(name: string, peerId: string): boolean
+  /** By its peer id: members choose their own names. */
+  member(peerId: string): boolean
 }
 
 export interface Policy {

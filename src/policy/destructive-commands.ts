@@ -1,7 +1,7 @@
 // CMD-3: commands that destroy what nobody can bring back, recognised by what they would do and not by how they are spelled.
 
 import { posix } from 'node:path'
-import { gitCommand, hasOption, operands, programName } from './command-options.ts'
+import { gitCommand, hasOption, isStream, operands, programName } from './command-options.ts'
 import type { ShellRedirect } from './shell-text.ts'
 
 /** One program with its arguments, as it would be started. */
@@ -234,7 +234,7 @@ function startsUnknown(target: string): boolean {
 
 function readsScriptFile(args: readonly string[]): boolean {
   const file = operands(args, 'oO')[0]
-  return file !== undefined && file !== '-' && !file.startsWith('/dev/') && !hasOption(args, { short: 's' })
+  return file !== undefined && file !== '-' && !isStream(file) && !hasOption(args, { short: 's' })
 }
 
 function shown(text: string): string {

@@ -98,7 +98,7 @@ function trustOf({ files, hosts, members }: PolicyValues['trust']): TrustList {
   return {
     file: any(files, compilePathGlob),
     host: any(hosts, compileHostGlob),
-    member: (name, peerId) => isMember(name) || isMember(peerId)
+    member: isMember
   }
 }
 

@@ -59,27 +59,36 @@ const tierSchema = z
   })
   .prefault({})
 
-const ruleSchema = z.strictObject({
-  id: ruleId,
-  effect: z.enum(['deny', 'ask', 'allow']),
-  reason: z
-    .string()
-    .max(REASON_LENGTH_MAX)
-    .regex(/^\P{Cc}*$/u, 'one line')
-    .optional(),
-  tool: patterns.optional(),
-  tier: oneOrMore(z.enum(TIERS)).optional(),
-  path: patterns.optional(),
-  host: patterns.optional(),
-  argument: z
-    .record(pointer, patterns)
-    .refine((record) => Object.keys(record).length <= POINTERS_MAX, `at most ${POINTERS_MAX} arguments`)
-    .optional(),
-  member: patterns.optional(),
-  principal: oneOrMore(z.enum(['owner', 'agent', 'token', 'peer'])).optional(),
-  taint: oneOrMore(z.enum(['none', 'peer', 'web', 'file', 'tool', 'model'])).optional(),
-  program: patterns.optional()
-})
+/** What a member calls itself is its own choice: nothing is allowed or trusted by it. */
+const BY_PEER_ID = /^(?:\*|12D3KooW[A-Za-z0-9*?]*)$/
+const BY_PEER_ID_TEXT = 'members are allowed and trusted by peer id (12D3KooW…): names are what members call themselves'
+
+const ruleSchema = z
+  .strictObject({
+    id: ruleId,
+    effect: z.enum(['deny', 'ask', 'allow']),
+    reason: z
+      .string()
+      .max(REASON_LENGTH_MAX)
+      .regex(/^\P{Cc}*$/u, 'one line')
+      .optional(),
+    tool: patterns.optional(),
+    tier: oneOrMore(z.enum(TIERS)).optional(),
+    path: patterns.optional(),
+    host: patterns.optional(),
+    argument: z
+      .record(pointer, patterns)
+      .refine((record) => Object.keys(record).length <= POINTERS_MAX, `at most ${POINTERS_MAX} arguments`)
+      .optional(),
+    member: patterns.optional(),
+    principal: oneOrMore(z.enum(['owner', 'agent', 'token', 'peer'])).optional(),
+    taint: oneOrMore(z.enum(['none', 'peer', 'web', 'file', 'tool', 'model'])).optional(),
+    program: patterns.optional()
+  })
+  .refine(({ effect, member }) => effect !== 'allow' || (member ?? []).every((text) => BY_PEER_ID.test(text)), {
+    error: BY_PEER_ID_TEXT,
+    path: ['member']
+  })
 
 export const policySchema = z.strictObject({
   mode: z.enum(['rules', 'confirm', 'read-only']).default('rules'),
@@ -88,7 +97,7 @@ export const policySchema = z.strictObject({
     .strictObject({
       files: z.array(pattern).max(PATTERNS_MAX).default([]),
       hosts: z.array(pattern).max(PATTERNS_MAX).default([]),
-      members: z.array(pattern).max(PATTERNS_MAX).default([])
+      members: z.array(pattern.regex(BY_PEER_ID, BY_PEER_ID_TEXT)).max(PATTERNS_MAX).default([])
     })
     .prefault({}),
   tiers: z

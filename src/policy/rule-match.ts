@@ -45,7 +45,8 @@ function* conditionsOf(rule: RuleValues): Generator<Condition> {
   }
   if (member !== undefined) {
     const matches = anyOf(member, compileGlob)
-    yield ({ request }) => matches(request.member.name) || matches(request.member.peerId)
+    // A member chooses its own name: it may bring a question or a denial upon itself, but no permission.
+    yield ({ request }) => matches(request.member.peerId) || (!isAllow && matches(request.member.name))
   }
   if (principal !== undefined) yield ({ request }) => principal.includes(request.principal)
   if (taint !== undefined) {

@@ -69,7 +69,9 @@ export const nodeStatus: z.ZodType<NodeStatus> = z.object({
   log: z.object({ events: count, openedInMs: milliseconds, synced: z.boolean(), behind: count }),
   members: z.array(memberStatus),
   health: z.array(z.object({ level: z.enum(['warn', 'error']), text: z.string(), hint: z.string() })),
-  run: z.object({ running: count, waitingApprovals: count, sandbox: z.string() }).optional()
+  run: z
+    .object({ running: count, waitingApprovals: count, sandbox: z.string(), boxed: z.boolean().optional() })
+    .optional()
 })
 
 export const eventRecord: z.ZodType<EventRecord> = z.object({

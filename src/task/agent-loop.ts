@@ -10,6 +10,7 @@ import { GuardStream } from '../guard/guard-stream.ts'
 import type { DailyBudget } from '../model/daily-budget.ts'
 import type { ModelBook } from '../model/model-book.ts'
 import type { ChatCall, ChatModel, ChatTool, ChatUsage } from '../pipeline/contract.ts'
+import type { RecordedMessage } from '../pipeline/recorded-run.ts'
 import type { AgentRunner, AgentTask, CallResult, RunEnd, RunHandle, RunUsage } from '../pipeline/run-contract.ts'
 import { shownText } from '../pipeline/shown-text.ts'
 import { AgentTranscript, type NumberedCall } from './agent-transcript.ts'
@@ -86,7 +87,10 @@ class AgentRun {
     this.#task = task
     this.#agent = agent
     this.#model = model
-    this.#transcript = new AgentTranscript(run, task.history)
+    // What another member wrote down was looked at by its guard alone.
+    const isClean = ({ elsewhere, text }: RecordedMessage): boolean =>
+      elsewhere !== true || ports.guard.inspect(text, { subject: 'prompt', origin: 'peer' }).action === 'pass'
+    this.#transcript = new AgentTranscript(run, task.history.filter(isClean))
     this.#granted = patternOf(agent.tools)
     this.#steps = run.recorded.models.length
     this.#usage = run.recorded.models.reduce(added, { inputTokens: 0, outputTokens: 0, costMicros: 0 })

@@ -67,8 +67,8 @@ export class AgentTranscript {
     const numbered = calls.map(
       ({ id, tool, argumentText }): NumberedCall => ({
         number: this.#nextCall++,
-        id: id.toWellFormed().slice(0, NAME_CHARACTERS).toWellFormed(),
-        tool: tool.toWellFormed().slice(0, NAME_CHARACTERS).toWellFormed(),
+        id: plain(id),
+        tool: plain(tool),
         argumentText
       })
     )
@@ -87,6 +87,11 @@ export class AgentTranscript {
     const named = calls.map(({ number, id, tool }) => ({ call: number, id, tool }))
     await this.#run.recordMessage({ index: this.#nextIndex++, role, text: text.toWellFormed(), calls: named })
   }
+}
+
+/** A model chooses these texts; 64 of each must fit one event. */
+function plain(text: string): string {
+  return text.slice(0, NAME_CHARACTERS).replaceAll(/[^\x20-\x7e]|["\\]/g, '_')
 }
 
 /** Of a conversation before this run: what was asked and answered. What its tools put out is not told again. */

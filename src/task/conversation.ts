@@ -3,15 +3,31 @@
 import { toHex } from '../base/bytes.ts'
 import { LIMITS } from '../base/limits.ts'
 import { type QuerySource, queryEvents } from '../log/event-query.ts'
-import type { RecordedMessage } from '../pipeline/recorded-run.ts'
+import type { PublicKeyHex } from '../log/statement.ts'
+import type { RecordedMessage, RecordedRun } from '../pipeline/recorded-run.ts'
 import { tryParseRunEvent } from '../pipeline/run-events.ts'
+import type { Taint } from '../policy/contract.ts'
 import { readTaskEvents } from './task-events.ts'
 import { foldTask, type TaskFold } from './task-fold.ts'
 
-/** Messages before `task`, oldest first; those of the newest tasks when there are too many. */
-export async function conversationHistory(source: QuerySource, task: TaskFold): Promise<RecordedMessage[]> {
+export interface ConversationHistory {
+  /** Oldest first; those of the newest tasks when there are too many. */
+  readonly messages: readonly RecordedMessage[]
+  /** What the earlier runs had seen: their answers may repeat it. `model` where another member’s ran one. */
+  readonly taint: readonly Taint[]
+}
+
+export const NO_HISTORY: ConversationHistory = { messages: [], taint: [] }
+
+/** What was said before `task`. `self`: the member that runs it now. */
+export async function conversationHistory(
+  source: QuerySource,
+  task: TaskFold,
+  self: PublicKeyHex
+): Promise<ConversationHistory> {
   const { conversation } = task.submitted
   const runs: (readonly RecordedMessage[])[] = []
+  const taint = new Set<Taint>()
   const query = { type: 'task-submitted', author: task.submitter, toMs: task.submitted.timeMs, newestFirst: true }
   let rows = 0
   for await (const event of queryEvents(source, query)) {
@@ -20,7 +36,15 @@ export async function conversationHistory(source: QuerySource, task: TaskFold): 
     const id = toHex(event.scope)
     if (earlier === null || earlier.conversation !== conversation || id === task.id) continue
     const fold = foldTask(id, await readTaskEvents(source, event.scope))
-    if (fold?.state === 'done' && fold.submitter === task.submitter) runs.push(fold.run?.messages ?? [])
+    if (fold?.state !== 'done' || fold.submitter !== task.submitter || fold.run === null) continue
+    const elsewhere = fold.run.executor !== self
+    runs.push(elsewhere ? fold.run.messages.map((message) => ({ ...message, elsewhere })) : fold.run.messages)
+    for (const kind of taintOf(fold.run, fold.submitted.taint, self)) taint.add(kind)
   }
-  return runs.reverse().flat()
+  return { messages: runs.reverse().flat(), taint: [...taint] }
+}
+
+function taintOf({ executor, calls }: RecordedRun, given: readonly Taint[], self: PublicKeyHex): Taint[] {
+  const seen = [...calls.values()].flatMap(({ finished }) => finished?.taint ?? [])
+  return [...given, ...seen, ...(executor === self ? [] : (['model'] as const))]
 }

@@ -36,6 +36,8 @@ const ANSWER = z.strictObject({ vote: z.string().regex(/^[0-9a-f]{64}$/) })
 /** The assignment may come a little later than the request. */
 const ASSIGNMENT_WAIT_MS = 5_000
 const ASSIGNING: ReadonlySet<string> = new Set(['task-submitted', 'task-assigned', 'task-cancelled'])
+/** Requests of one member at once. */
+const ASKS_PER_MEMBER_MAX = 2
 /** Calls that are remembered as judged. */
 const JUDGED_MAX = 4_096
 
@@ -56,7 +58,8 @@ export class RemoteJudges {
   readonly #allowance: JudgeAllowance
   /** Calls that were judged for other members, the oldest first. */
   readonly #judged = new Set<string>()
-  #asked = 0
+  readonly #asking = new Map<PublicKeyHex, number>()
+  #judging = 0
 
   constructor(log: EventLog, ask: Ask, clock: Clock, allowance: JudgeAllowance) {
     this.#log = log
@@ -84,14 +87,16 @@ export class RemoteJudges {
     const member = this.#log.view.members.get(peer)
     if (member === undefined || member.removal !== null || !roleAtLeast(member.role, 'member'))
       throw new MeshError('MEMBER_FORBIDDEN', 'an observer asks no judge')
-    // The rest of the judges in flight are this node's own.
-    if (this.#asked >= LIMITS.judgesInFlightMax / 2)
-      throw new MeshError('MODEL_OVERLOADED', 'this node judges for others already')
-    this.#asked++
+    const ofPeer = this.#asking.get(peer) ?? 0
+    if (ofPeer >= ASKS_PER_MEMBER_MAX)
+      throw new MeshError('MODEL_OVERLOADED', 'this node judges for the member already')
+    this.#asking.set(peer, ofPeer + 1)
     try {
       return await this.#answer(peer, asked.data, judges)
     } finally {
-      this.#asked--
+      const left = (this.#asking.get(peer) ?? 1) - 1
+      if (left === 0) this.#asking.delete(peer)
+      else this.#asking.set(peer, left)
     }
   }
 
@@ -104,8 +109,14 @@ export class RemoteJudges {
     this.#noteJudged(place)
     if (!(await this.#allowance.take()))
       throw new MeshError('MODEL_BUDGET_USED', 'this node judges no more for others today')
+    // The rest of the judges in flight are this node's own.
+    if (this.#judging >= LIMITS.judgesInFlightMax / 2)
+      throw new MeshError('MODEL_OVERLOADED', 'this node judges for others already')
     const begun = this.#clock.monotonic()
-    const vote = await judges.vote({ ...request, judges: 1, place }, AbortSignal.timeout(60_000))
+    this.#judging++
+    const vote = await judges.vote({ ...request, judges: 1, place }, AbortSignal.timeout(60_000)).finally(() => {
+      this.#judging--
+    })
     await this.#allowance.charge(vote.usage?.costMicros ?? 0)
     const draft = runEvent(
       'judge-voted',
@@ -154,12 +165,7 @@ export class RemoteJudges {
     }
   }
 
-  async #arrived(
-    member: PublicKeyHex,
-    place: Place,
-    id: string,
-    signal: AbortSignal
-  ): Promise<JudgeVote> {
+  async #arrived(member: PublicKeyHex, place: Place, id: string, signal: AbortSignal): Promise<JudgeVote> {
     for (;;) {
       const { commitNumber } = this.#log.state
       const found = await this.#find(member, place, id)

@@ -31,6 +31,8 @@ export type TaskListener = (task: TaskFold) => void
 
 interface Entry {
   readonly events: Map<string, TaskEvent>
+  /** By author. */
+  readonly counts: Map<string, number>
   /** Null once events came that it does not know. */
   fold: TaskFold | null
 }
@@ -123,11 +125,19 @@ export class TaskBook {
       if (own && event.type === 'task-submitted') this.#insert(id, [event])
       const entry = this.#entries.get(id)
       if (entry !== undefined) {
-        entry.events.set(event.id, event)
-        entry.fold = null
-        this.#changed.add(id)
+        if (this.#note(entry, event)) this.#changed.add(id)
       } else if (event.type === 'task-submitted' || event.type === 'task-assigned') this.#loadSoon(id, event.timeMs)
     }
+  }
+
+  /** False for what is left out: no author says more of one task, and any member may name any task. */
+  #note(entry: Entry, event: TaskEvent): boolean {
+    const count = (entry.counts.get(event.author) ?? 0) + 1
+    if (count > LIMITS.taskStateEventsPerAuthorMax) return false
+    entry.counts.set(event.author, count)
+    entry.events.set(event.id, event)
+    entry.fold = null
+    return true
   }
 
   /** What is too old to be open is left alone: a joiner reads years of tasks. */
@@ -149,7 +159,9 @@ export class TaskBook {
       this.#overflown = true
       return
     }
-    this.#entries.set(id, { events: new Map(events.map((event) => [event.id, event])), fold })
+    const counts = new Map<string, number>()
+    for (const { author } of events) counts.set(author, (counts.get(author) ?? 0) + 1)
+    this.#entries.set(id, { events: new Map(events.map((event) => [event.id, event])), counts, fold })
   }
 
   #tellChanged(): void {

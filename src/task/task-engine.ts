@@ -202,7 +202,7 @@ export class TaskEngine {
     const on = task.on === null ? null : this.#memberFor(task.on)
     if (!(await this.#someoneOffers(task, on)))
       throw new MeshError('TASK_NO_EXECUTOR', `no member that may run it offers the ${task.kind} ${task.name}`, {
-        hint: task.kind === 'agent' ? 'pmesh agent list' : 'pmesh tool list; pmesh doctor tells what is missing here'
+        hint: hintWithout(task, on === null || on === this.#ports.log.self)
       })
     const id = await this.#submitter.submit({ ...task, on })
     return this.#record(await this.#known(id))
@@ -328,4 +328,9 @@ export class TaskEngine {
     if (task === null) throw new MeshError('TASK_UNKNOWN', 'there is no such task')
     return task
   }
+}
+
+function hintWithout({ kind, on }: NewTask, here: boolean): string {
+  if (!here) return kind === 'agent' ? 'pmesh ask --on any' : `pmesh tool list --member ${on}`
+  return kind === 'agent' ? 'pmesh agent list' : 'pmesh tool list; pmesh doctor tells what is missing here'
 }

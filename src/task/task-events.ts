@@ -21,10 +21,14 @@ export const STATE_TYPES: ReadonlySet<string> = new Set<RunEventType>([
   'run-finished'
 ])
 
+/** More than any of these records needs: of an open task they are kept in memory. */
+const STATE_PAYLOAD_BYTES_MAX = 16 * 1024
+
 /** The event as folds take it, in memory of its own. Null when it has no effect on tasks. */
 export function taskEvent(event: LoggedEvent): TaskEvent | null {
   if (!event.authorised || event.chain !== 0 || !isRunEventType(event.type)) return null
   const { author, epoch, seq, type, payload } = event
+  if (payload !== null && payload.length > STATE_PAYLOAD_BYTES_MAX && STATE_TYPES.has(type)) return null
   return {
     id: toHex(event.id),
     author,
@@ -52,7 +56,7 @@ export async function readTaskEvents(
   for await (const logged of queryEvents(source, { scope })) {
     if (only?.has(logged.type) === false) continue
     const count = (perAuthor.get(logged.author) ?? 0) + 1
-    if (count > LIMITS.taskEventsPerAuthorMax) continue
+    if (count > (only === STATE_TYPES ? LIMITS.taskStateEventsPerAuthorMax : LIMITS.taskEventsPerAuthorMax)) continue
     const event = taskEvent(logged)
     if (event === null) continue
     perAuthor.set(logged.author, count)

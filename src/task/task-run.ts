@@ -9,7 +9,8 @@ import type { PublicKeyHex } from '../log/statement.ts'
 import { foldRun, type RecordedRun } from '../pipeline/recorded-run.ts'
 import type { OpenRequest, RunStart } from '../pipeline/run-contract.ts'
 import { runEvent, tryParseRunEvent } from '../pipeline/run-events.ts'
-import { conversationHistory } from './conversation.ts'
+import type { Taint } from '../policy/contract.ts'
+import { conversationHistory, NO_HISTORY } from './conversation.ts'
 import type { ExecutorOptions } from './executor.ts'
 import { HeldLease } from './lease.ts'
 import { hasEnded, isInside, openEffects, type TaskFold } from './task-fold.ts'
@@ -142,8 +143,9 @@ export class TaskRun {
     const { log, execute, approvals, memberRef, onText } = this.#options
     const { submitted, submitter, input } = fold
     if (input === null) return this.#finish(fold, recorded, 'failed', 'input-missing')
-    const history = submitted.conversation === null ? [] : await conversationHistory(log, fold)
+    const history = submitted.conversation === null ? NO_HISTORY : await conversationHistory(log, fold, log.self)
     const self = submitter === log.self
+    const taint = new Set<Taint>([...submitted.taint, ...history.taint, ...(self ? [] : (['peer'] as const))])
     const start: RunStart = {
       mesh: log.mesh,
       executor: log.self,
@@ -153,7 +155,7 @@ export class TaskRun {
       submitter: { ...memberRef(submitter), self },
       principal: self ? submitted.principal : 'peer',
       tierMax: submitted.tierMax,
-      taint: self || submitted.taint.includes('peer') ? submitted.taint : ['peer', ...submitted.taint],
+      taint: [...taint],
       recorded,
       signal: this.#abort.signal
     }
@@ -165,7 +167,7 @@ export class TaskRun {
       policyRecorded: (hash: string) => this.#options.policies.has(hash),
       onText: (text: string) => onText(fold.id, text)
     }
-    await execute(ports, start, { kind: submitted.kind, name: submitted.name, input, history })
+    await execute(ports, start, { kind: submitted.kind, name: submitted.name, input, history: history.messages })
   }
 
   /** What is said while the node stops stays unsaid, unless it tells how an effect ended: the run is taken up again where it was. */

@@ -98,6 +98,20 @@ test('APPROVE-6 the screen shows who, the exact arguments in full, where, why an
   for (const hash of ['aa', 'bb', 'cc']) assert.ok(stdout.includes(hash.repeat(32)))
 })
 
+test('APPROVE-6 the screen tells how many places of the arguments are masked, and how long the true ones are', async (context) => {
+  const cli = await createServedCli(context)
+  const shown = async (masked: number) => {
+    const { id } = cli.api.run.ask({ arguments: '{"token":"[redacted:api-key]"}', masked, argumentBytes: 4_321 })
+    return (await cli.run('approval', 'show', id)).stdout
+  }
+  assert.match(await shown(0), /arguments of file\.write, complete:\n[\s\S]*size {8}arguments of 4\.3 kB\n/)
+  assert.match(
+    await shown(2),
+    /complete, but for 2 masked places that look like secrets:\n[\s\S]*size {8}arguments of 4\.3 kB, 2 masked places included\n/
+  )
+  assert.match(await shown(1), /complete, but for one masked place that looks like a secret:\n/)
+})
+
 test('APPROVE-6 what a terminal would obey or nobody would see stands in the arguments as text, behind a bar that it cannot leave', async (context) => {
   const cli = await createServedCli(context)
   const hostile = '\x9b2J\u202e\u200b\u00a0\u2800\u{e0041}\u3164\u2028'
@@ -182,12 +196,22 @@ test('a request that is closed, expired, unknown or not this node’s to answer 
   assert.deepEqual(votes(cli.api.calls), [])
 })
 
+test('who approved may still deny, until the call begins', async (context) => {
+  const cli = await createServedCli(context)
+  cli.api.run.ask({ votesNeeded: 2 })
+  const approve = ['approval', 'approve', '0e0e0e', '--yes']
+  assert.equal((await cli.run(...approve)).code, 0)
+  assert.match((await cli.run(...approve)).stderr, /this node has voted[\s\S]*APPROVAL_FORBIDDEN/)
+  assert.deepEqual(await cli.run('approval', 'deny', '0e0e0e'), { code: 0, stdout: '0e0e0e0e is denied\n', stderr: '' })
+  assert.match((await cli.run('approval', 'deny', '0e0e0e')).stderr, /was denied already[\s\S]*pmesh task show/)
+})
+
 test('approval list shows what waits, --all what was decided', async (context) => {
   const cli = await createServedCli(context)
   assert.deepEqual(await cli.run('approval', 'list'), {
     code: 0,
     stdout: '',
-    stderr: 'nothing waits for an approval\n'
+    stderr: 'nothing waits for an approval   pmesh approval list --all\n'
   })
   cli.api.run.ask()
   cli.api.run.ask({ state: 'denied' })

@@ -164,7 +164,7 @@ test('agents are listed and tested by the node, added, shown and removed in agen
   assert.equal((await cli.run('agent', 'test', 'default')).code, 1)
   await cli.run('-q', 'init')
   const add = ['agent', 'add', 'helper', '--provider', 'local', '--model', 'tiny:1b']
-  assert.match((await cli.run(...add)).stderr, /AGENT_INVALID/)
+  assert.match((await cli.run(...add)).stderr, /no provider local[\s\S]*--type ollama\|[\s\S]*AGENT_INVALID/)
   assert.equal((await cli.run(...add, '--type', 'ollama', '--tools', 'calc', '--tools', 'file.*')).code, 0)
   assert.match((await cli.run(...add)).stderr, /AGENT_EXISTS/)
   const twice = await cli.run('agent', 'add', 'two', '--provider', 'local', '--model', 'x', '--type', 'anthropic')
@@ -180,20 +180,22 @@ test('agents are listed and tested by the node, added, shown and removed in agen
   assert.match((await cli.run('agent', 'show', 'helper')).stderr, /AGENT_UNKNOWN/)
 })
 
-test('status counts what runs and what waits for this person', async (context) => {
+test('SANDBOX-6 status counts what runs and what waits for this person, and says what isolates', async (context) => {
   const cli = await createServedCli(context)
-  const shown = async (running: number, waitingApprovals: number) => {
+  const shown = async (running: number, waitingApprovals: number, boxed = true) => {
     cli.api.status = async () => ({
       ...fakeStatus([]),
       health: [],
-      run: { running, waitingApprovals, sandbox: 'wasm ✓ · script ✓ · command ✗ (no bubblewrap)' }
+      run: { running, waitingApprovals, boxed, sandbox: 'wasm ✓ · script ✓ · command ✗ (no bubblewrap)' }
     })
     return (await cli.run('status')).stdout.split('\n').slice(3).join('\n')
   }
-  assert.equal(await shown(2, 1), '\n2 tasks running · 1 approval waits for you   pmesh approval list\n')
-  assert.equal(await shown(1, 0), '\n1 task running\n')
-  assert.equal(await shown(0, 2), '\n2 approvals wait for you   pmesh approval list\n')
-  assert.equal(await shown(0, 0), '')
+  const boxes = 'sandbox  wasm ✓ · script ✓ · command ✗ (no bubblewrap)\n'
+  assert.equal(await shown(2, 1), `\n2 tasks running · 1 approval waits for you   pmesh approval list\n${boxes}`)
+  assert.equal(await shown(1, 0), `\n1 task running\n${boxes}`)
+  assert.equal(await shown(0, 2), `\n2 approvals wait for you   pmesh approval list\n${boxes}`)
+  assert.equal(await shown(0, 0), `\n${boxes}`)
+  assert.match(await shown(0, 0, false), /\(no bubblewrap\) {3}pmesh doctor\n$/)
   assert.equal(jsonLines((await cli.run('--json', 'status')).stdout)[0].run.running, 0)
 })
 

@@ -73,7 +73,12 @@ test('wrong input of a task is refused before anything is submitted', async (con
   const cli = await createServedCli(context)
   const submit = ['task', 'submit', '--tool', 'calc', '--input']
   for (const [args, stdin, pattern] of [
-    [[...submit, '{"a":'], '', /the input is not JSON[\s\S]*code {2}USAGE/],
+    [[...submit, '{"a":'], '', /the input is not JSON\n {2}input {2}\{"a":\n[\s\S]*code {3}USAGE/],
+    [
+      [...submit, '{expression:6*7}'],
+      '',
+      /not JSON: its quotes are missing, the shell takes them[\s\S]*in single quotes/
+    ],
     [[...submit, '-'], '', /the input is not JSON/],
     [[...submit, '-'], Buffer.from([0x22, 0xff, 0x22]), /the input is not UTF-8/],
     [[...submit, '-'], `"${'x'.repeat(262_144)}"`, /TASK_INPUT_TOO_LARGE/],
@@ -280,4 +285,85 @@ test('what tools, models and tasks say is shown, never obeyed', async (context) 
     assert.doesNotMatch(stderr, UNSAFE, args.join(' '))
     if (args.includes('list') || args.includes('approval')) assert.doesNotMatch(stdout, /^✓ fake line/m)
   }
+})
+
+test('a tool’s output is shown once, as the answer; another one, and what an agent’s tools say, beside the stages', async (context) => {
+  const cli = await createServedCli(context)
+  const id = '6'.repeat(32)
+  const show = async (kind: 'tool' | 'agent', state: 'done' | 'failed', answer: string) => {
+    const task = fakeTask(id, { kind, name: 'calc', state, answer, callRecords: [] }, LAPTOP)
+    cli.api.taskFollow = async function* () {
+      yield { kind: 'state', task: { ...task, state: 'running', finishedAt: null } }
+      yield { kind: 'output', call: 1, text: 'forty\ntwo\n' }
+      yield { kind: 'end', task, answer }
+    }
+    const { stdout, stderr } = await cli.run('task', 'follow', id)
+    return [stdout, stderr.includes('  │ forty\n  │ two\n')]
+  }
+  assert.deepEqual(await show('tool', 'done', 'forty\ntwo\n'), ['forty\ntwo\n', false])
+  assert.deepEqual(await show('tool', 'failed', ''), ['', true])
+  assert.deepEqual(await show('agent', 'done', 'It is 42.'), ['It is 42.\n', true])
+})
+
+test('task show prints the result of a tool once', async (context) => {
+  const cli = await createServedCli(context)
+  const id = '6'.repeat(32)
+  const call = {
+    call: 1,
+    tool: 'calc',
+    tier: null,
+    arguments: '{}',
+    workspace: '/w',
+    stages: [],
+    status: 'done',
+    output: 'the result',
+    outputBytes: 10,
+    truncated: false,
+    exitCode: null,
+    changes: [],
+    request: null,
+    votes: []
+  }
+  cli.api.run.tasks.push(fakeTask(id, { kind: 'tool', answer: 'the result', callRecords: [call] }, LAPTOP))
+  assert.equal((await cli.run('task', 'show', id)).stdout.match(/the result/g)?.length, 1)
+  cli.api.run.tasks[0] = fakeTask(id, { kind: 'agent', answer: 'the answer', callRecords: [call] }, LAPTOP)
+  assert.match((await cli.run('task', 'show', id)).stdout, /│ the result\nanswer\n {2}the answer\n$/)
+})
+
+test('a stage’s mark says what came of it: a tool that failed is no success, and one cause is one line', async (context) => {
+  const cli = await createServedCli(context)
+  const id = '6'.repeat(32)
+  const task = fakeTask(id, { kind: 'tool', state: 'blocked', finishedAt: new Date().toISOString() }, LAPTOP)
+  const tool = { stage: 'tool', verdict: 'allow', place: 'built-in' } as const
+  const blocked = { subject: 'result', verdict: 'block', rule: 'role-token', place: 'built-in' } as const
+  cli.api.taskFollow = async function* () {
+    yield { kind: 'stage', stage: fakeStage({ ...tool, rule: 'ok' }) }
+    yield { kind: 'stage', stage: fakeStage({ ...tool, rule: 'error', text: 'division by zero' }) }
+    yield { kind: 'stage', stage: fakeStage({ ...tool, rule: 'timeout' }) }
+    yield { kind: 'stage', stage: fakeStage({ ...tool, verdict: 'deny', rule: 'lease-over' }) }
+    yield { kind: 'stage', stage: fakeStage({ ...blocked, stage: 'guardrail' }) }
+    yield { kind: 'stage', stage: fakeStage({ ...blocked, stage: 'judge', text: 'by the guardrail' }) }
+    yield { kind: 'end', task, answer: '' }
+  }
+  const { stderr } = await cli.run('task', 'follow', id)
+  assert.equal(
+    stderr.split('\n').slice(0, 5).join('\n'),
+    `✓ tool       ok   0.4 ms
+✗ tool       error   division by zero   0.4 ms
+! tool       timeout   0.4 ms
+✗ tool       deny   lease-over (built-in)   0.4 ms
+✗ judge      result block   role-token (built-in)   by the guardrail   0.4 ms`
+  )
+})
+
+test('an empty list of tasks, and a call whose arguments do not fit, name the command that helps', async (context) => {
+  const cli = await createServedCli(context)
+  assert.match((await cli.run('task', 'list')).stderr, /^no tasks {3}pmesh task submit --tool calc --input '/)
+  assert.equal((await cli.run('task', 'list', '--state', 'done')).stderr, 'no such tasks   pmesh task list\n')
+  const id = '6'.repeat(32)
+  const task = fakeTask(id, { kind: 'tool', name: 'calc', state: 'denied', reason: 'arguments-invalid' }, LAPTOP)
+  cli.api.taskFollow = async function* () {
+    yield { kind: 'end', task, answer: '' }
+  }
+  assert.match((await cli.run('task', 'follow', id)).stderr, /arguments-invalid {3}pmesh tool show calc\n/)
 })

@@ -12,7 +12,6 @@ import {
   asked,
   ended,
   homeHolds,
-  inState,
   jsonOf,
   linesOf,
   outputOf,
@@ -42,7 +41,14 @@ describe('agents and judges of two nodes', () => {
     server = await startChatServer()
     const nodes = await kit.mesh('alice', 'bob')
     ;[alice, bob] = nodes as [NodeHome, NodeHome]
-    for (const node of nodes) await writeAgents(node)
+    await writeAgents(bob)
+    await writeAgents(alice)
+    await alice.restart()
+    await connected(nodes)
+    await until('bob has heard of alice’s agent', async () => {
+      const { items } = await bob.call('log/query', { type: 'node-announced', author: 'alice', order: 'newest' })
+      return items.some(({ json }) => JSON.parse(json ?? '{}').agents?.includes('default'))
+    })
   })
   after(() => server.close())
 
@@ -251,8 +257,9 @@ describe('agents and judges of two nodes', () => {
   })
 
   test('JUDGE-7 JUDGE-1 JUDGE-2 a member’s judge is asked: its signed vote stands in its own chain, and only a clear yes releases the result', async () => {
+    writePolicy(alice, ALLOW_ALL)
     await writeAgents(bob, '[judges]', 'use = ["local/small"]')
-    await writeAgents(alice, '[judges]', 'remote = ["bob"]')
+    await writeAgents(alice, '[judges]', `remote = ["${await bob.peerId()}"]`)
     const yes = { kind: 'text', text: '{"verdict":"safe","confidence":0.9,"reason":"ok"}' } as const
     const no = { kind: 'text', text: '{"verdict":"unsafe","confidence":0.1,"reason":"off-task"}' } as const
     const cases: [ChatReply, string, string][] = [
@@ -316,9 +323,13 @@ describe('agents and judges of two nodes', () => {
   })
 
   test('ID-9 the key of the model server is in no log, event, answer, screen or file; only the server has seen it', async () => {
+    server.reply({ kind: 'status', status: 401, message: `the key ${key} is not known` })
+    assert.equal((await ask(alice, 'may I?')).code, 1)
+    server.reply({ kind: 'text', text: 'You may.' })
+    assert.equal((await ask(alice, 'may I?', '--json', '--verbose')).code, 0)
+    for (const args of [['agent', 'show', 'default'], ['credential', 'list'], ['doctor'], ['config', 'show']])
+      await run(alice, '', ...args)
     assert.ok(server.requests.every(({ headers }) => headers.authorization === `Bearer ${key}`))
-    await inState(bob, (await newest(alice)).id, 'done')
-    await connected([alice, bob])
     await converged([alice, bob])
     for (const node of [alice, bob]) {
       assert.deepEqual(await homeHolds(node, key), [], node.name)

@@ -272,8 +272,10 @@ describe('approvals across three nodes', () => {
   })
 
   test('JUDGE-6 REPLAY-1 every run of these tests is decided alike again from the log alone, and nothing runs for it', async () => {
+    const task = await submit(alice, 'calc', { expression: '1+1' }, { on: bob })
+    await answer(alice, task, 'approve')
+    assert.equal((await ended(bob, task)).state, 'done')
     const { items } = await bob.call('task/list', { limit: 100 })
-    assert.ok(items.length > 5)
     const before = await bob.heads()
     for (const { id, state } of items) {
       const report = await bob.call('run/replay', { run: id })

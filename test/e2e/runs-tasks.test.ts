@@ -1,8 +1,8 @@
-// What the stages let pass and what they stop, on two real nodes: rules, arguments, text that gives orders, commands, files, addresses and
-// registered tools. Every call that is allowed stands beside one that is not.
+// What the stages let pass and what they stop, on two real nodes: text that gives orders, arguments that do not fit, registered tools, tasks of a node
+// that has forgotten something; and what of it stands on record. Every call that is allowed stands beside one that is not.
 
 import assert from 'node:assert/strict'
-import { chmodSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { after, before, describe, test } from 'node:test'
 import { connected, converged, errorOf, MeshKit, type NodeHome, until } from './mesh-kit.ts'
 import {
@@ -13,7 +13,6 @@ import {
   homeHolds,
   inState,
   jsonOf,
-  linesOf,
   perform,
   rule,
   ruleOf,
@@ -38,146 +37,6 @@ describe('tasks between two nodes', () => {
   before(async () => {
     const nodes = await kit.mesh('alice', 'bob')
     ;[alice, bob] = nodes as [NodeHome, NodeHome]
-  })
-
-  const calc = (...more: readonly string[]) =>
-    bob.cli('task', 'submit', '--tool', 'calc', '--input', '{"expression":"1+1"}', ...more)
-
-  test('POLICY-1 APPROVE-4 without a policy every call asks; a rule allows it, and a deny beats every allow', async () => {
-    rmSync(bob.path('policy.toml'), { force: true })
-    const waits = await calc('--no-wait', '--json')
-    assert.equal(waits.code, 13, waits.stderr)
-    const last = linesOf(waits).at(-1)
-    assert.equal(last?.kind, 'approval')
-    const { task } = last.approval as { task: string }
-    assert.match((await bob.cli('policy', 'show')).stdout, /every call asks/)
-    assert.match(
-      (await bob.cli('policy', 'explain', 'calc', '--input', '{"expression":"1"}')).stdout,
-      /^ask .*default/s
-    )
-    await answer(alice, task, 'deny')
-
-    writePolicy(bob, rule('sums', 'allow', 'tool = "calc"', 'tier = "read-only"'))
-    const done = await calc()
-    assert.equal(done.code, 0, done.stderr)
-    assert.equal(done.stdout.trim(), '2')
-    const shown = jsonOf<{ items: { id: string }[] }>(await bob.cli('task', 'list', '--limit', '1', '--json'))
-    const detail = await bob.call('task/show', { task: shown.items[0]?.id ?? '' })
-    assert.equal(ruleOf(detail, 'policy'), 'allow sums')
-    assert.equal(detail.callRecords[0]?.request, null)
-    assert.equal((await bob.cli('log', 'replay', detail.id)).code, 0)
-
-    writePolicy(bob, rule('sums', 'allow', 'tool = "calc"'), rule('never', 'deny', 'tool = "calc"'))
-    const denied = await calc('--json')
-    assert.equal(denied.code, 12, denied.stderr)
-    const end = linesOf(denied).at(-1) as { kind: string; task: { id: string; state: string; reason: string } }
-    assert.deepEqual([end.kind, end.task.state, end.task.reason], ['end', 'denied', 'never'])
-    assert.equal(await timesStarted(bob, end.task.id), 0)
-    const [audit] = await taskEvents(alice, end.task.id, 'call-recorded')
-    assert.deepEqual([audit?.payload.status, audit?.payload.tool], ['denied', 'calc'])
-    assert.equal((await bob.cli('log', 'replay', end.task.id)).code, 0)
-  })
-
-  test('POLICY-1 POLICY-3 POLICY-4 policy show, explain, test and check tell what the running node decides, and by which rule', async () => {
-    writePolicy(
-      bob,
-      rule('sums', 'allow', 'tool = "calc"', 'taint = "none"'),
-      rule('writes', 'allow', 'tool = "file.*"'),
-      rule('no-etc', 'deny', 'path = "secret/**"')
-    )
-    const shown = jsonOf<{ rules: { id: string; place: string }[] }>(await bob.cli('policy', 'show', '--json'))
-    assert.deepEqual(
-      shown.rules.map(({ id }) => id),
-      ['sums', 'writes', 'no-etc']
-    )
-    const explain = async (tool: string, input: object, ...more: readonly string[]) => {
-      const ran = await bob.cli('policy', 'explain', tool, '--input', JSON.stringify(input), ...more, '--json')
-      const { decision, rule: by, place } = jsonOf<{ decision: string; rule: string; place: string }>(ran)
-      return `${decision} ${by} ${place}`
-    }
-    assert.equal(await explain('calc', { expression: '1' }), 'allow sums policy.toml:1')
-    assert.equal(await explain('calc', { expression: '1' }, '--taint', 'web'), 'ask default built-in')
-    assert.match(await explain('file.write', { path: 'secret/x', text: '' }), /^deny no-etc policy.toml:/)
-    assert.match(await explain('file.write', { path: 'open/x', text: '' }), /^allow writes/)
-
-    const line = (expect: string) => JSON.stringify({ tool: 'calc', input: { expression: '1' }, expect })
-    const good = kit.file('good.jsonl', `${line('allow')}\n`)
-    const bad = kit.file('bad.jsonl', `${line('allow')}\n${line('deny')}\n`)
-    assert.equal((await bob.cli('policy', 'test', good)).code, 0)
-    const differs = await bob.cli('policy', 'test', bad, '--json')
-    assert.equal(differs.code, 14)
-    assert.equal(jsonOf<{ differences: { line: number }[] }>(differs).differences[0]?.line, 2)
-    assert.equal((await bob.cli('policy', 'check')).code, 0)
-    const broken = kit.file('broken.toml', '[[rule]]\nid = "x"\neffect = "permit"\n')
-    const checked = await bob.cli('policy', 'check', broken, '--json')
-    assert.notEqual(checked.code, 0)
-    assert.equal(errorOf(checked).code, 'POLICY_INVALID')
-    assert.match(await explain('calc', { expression: '1' }, '--member', 'alice'), /^allow sums/)
-    writePolicy(bob, rule('own', 'allow', 'principal = "owner"'))
-    assert.match(await explain('calc', { expression: '1' }), /^allow own/)
-    assert.match(await explain('calc', { expression: '1' }, '--member', 'alice'), /^ask default/)
-    writePolicy(bob, rule('writes', 'allow', 'tool = "file.*"'), rule('no-etc', 'deny', 'path = "secret/**"'))
-    // What it says is what it does.
-    const { state, callRecords } = await perform(bob, 'file.write', { path: 'secret/x', text: 'no' })
-    assert.deepEqual([state, callRecords[0]?.changes.length], ['denied', 0])
-    assert.equal((await perform(bob, 'file.write', { path: 'open/x', text: 'yes' })).state, 'done')
-  })
-
-  test('POLICY-5 a policy that others can write, that is a link or that is broken allows nothing, whatever stands in it', async () => {
-    const sum = () => perform(bob, 'calc', { expression: '1+1' })
-    writePolicy(bob, ALLOW_ALL)
-    assert.equal((await sum()).state, 'done')
-    const path = bob.path('policy.toml')
-
-    chmodSync(path, 0o666)
-    const exposed = await sum()
-    assert.deepEqual([exposed.state, ruleOf(exposed, 'policy')], ['denied', 'deny CONFIG_EXPOSED'])
-    assert.equal(errorOf(await bob.cli('policy', 'check', '--json')).code, 'CONFIG_EXPOSED')
-    assert.equal(errorOf(await bob.cli('policy', 'show', '--json')).code, 'CONFIG_EXPOSED')
-
-    rmSync(path)
-    symlinkSync(kit.file('elsewhere.toml', ALLOW_ALL), path)
-    assert.equal(ruleOf(await sum(), 'policy'), 'deny POLICY_INVALID')
-    rmSync(path)
-    writeFileSync(path, `${ALLOW_ALL}\nmode = "all"\n`, { mode: 0o600 })
-    const broken = await sum()
-    assert.deepEqual([broken.state, ruleOf(broken, 'policy')], ['denied', 'deny POLICY_INVALID'])
-    assert.equal(await timesStarted(bob, broken.id), 0)
-    writePolicy(bob, ALLOW_ALL)
-    assert.equal((await sum()).state, 'done')
-  })
-
-  test('POLICY-5 nothing in the environment, in a tool’s reach or in another member’s file changes the rules', async () => {
-    rmSync(bob.path('policy.toml'), { force: true })
-    const generous = kit.file('generous.toml', `${ALLOW_ALL}\n`)
-    const env = {
-      PMESH_POLICY: generous,
-      PMESH_POLICY_FILE: generous,
-      PMESH_POLICY_MODE: 'rules',
-      PMESH_MODE: 'rules',
-      XDG_CONFIG_HOME: kit.folder
-    }
-    await bob.restart({ env })
-    // alice allows everything, and she is not who decides on bob.
-    writePolicy(alice, ALLOW_ALL)
-    const task = await submit(alice, 'calc', { expression: '1+1' }, { on: bob })
-    await answer(alice, task, 'deny')
-    assert.equal((await ended(alice, task)).state, 'denied')
-    await bob.stop()
-    bob.launch({ env: { PMESH_SECURITY_ALLOW_PLAINTEXT: 'providers.x.api_key' } })
-    assert.notEqual(await bob.exited(), 0)
-    assert.match(bob.output, /CONFIG_INVALID/)
-    await bob.start()
-
-    writePolicy(bob, rule('writes', 'allow', 'tool = "file.*"'))
-    const before = readFileSync(bob.path('policy.toml'), 'utf8')
-    for (const path of ['../policy.toml', bob.path('policy.toml'), `../../../..${bob.path('policy.toml')}`]) {
-      const reached = await perform(bob, 'file.write', { path, text: ALLOW_ALL })
-      assert.notEqual(reached.state, 'done', path)
-    }
-    assert.equal(readFileSync(bob.path('policy.toml'), 'utf8'), before)
-    assert.equal((await perform(bob, 'file.write', { path: 'policy.toml', text: ALLOW_ALL })).state, 'done')
-    assert.equal(readFileSync(bob.path('policy.toml'), 'utf8'), before)
   })
 
   test('GUARD-5 a result that gives orders is blocked on bob, and no byte of it stands in any home; a harmless one passes', async () => {
@@ -280,7 +139,9 @@ describe('tasks between two nodes', () => {
     assert.equal((await register('twice')).code, 0)
     assert.equal(errorOf(await register('twice')).code, 'TOOL_EXISTS')
     assert.equal((await register('twice', '--replace')).code, 0)
-    const registered = (await bob.events()).filter(({ type }) => type === 'tool-registered')
+    const registered = (await bob.events()).filter(
+      ({ type, json }) => type === 'tool-registered' && /"twice"/.test(json ?? '')
+    )
     assert.deepEqual(
       registered.map(({ author, authorised }) => [author.name, authorised]),
       [
@@ -365,23 +226,68 @@ describe('tasks between two nodes', () => {
   })
 
   test('AUDIT-1 JUDGE-6 REPLAY-1 every call is on record with who, what and how it ended, on both nodes, and is decided alike again', async () => {
-    await converged([alice, bob])
-    const events = await alice.events()
-    const audits = events.filter(({ type }) => type === 'call-recorded').map(({ json }) => JSON.parse(json ?? ''))
-    const statuses = new Set(audits.map(({ status }) => status))
-    for (const status of ['done', 'failed', 'denied', 'blocked', 'cancelled']) assert.ok(statuses.has(status), status)
-    for (const audit of audits) {
-      assert.match(audit.who, /^(?:alice|bob) \((?:owner|peer)\)$/)
-      assert.equal(audit.method, 'tool/call')
-      assert.ok(audit.tool !== '' && audit.arguments.length <= 200 && audit.durationMs >= 0)
+    const code = kit.file('same.js', 'function main() { return "same" }')
+    const register = (...more: readonly string[]) => bob.cli('tool', 'register', 'same', '--code', code, ...more)
+    assert.equal((await register()).code, 0)
+    writePolicy(bob, '')
+    const decided = async (
+      tool: string,
+      args: unknown,
+      word: 'approve' | 'deny',
+      meanwhile?: () => Promise<unknown>
+    ) => {
+      const task = await submit(alice, tool, args, { on: bob })
+      await asked(alice, task)
+      await meanwhile?.()
+      await answer(alice, task, word)
+      return ended(alice, task)
     }
-    for (const { type, json } of events) if (type === 'judge-voted') assert.equal(JSON.parse(json ?? '').offline, true)
-    const { items } = await bob.call('task/list', { limit: 200 })
+    const tasks = [
+      await decided('calc', { expression: '1+1' }, 'approve'),
+      await decided('calc', { expression: 'one' }, 'approve'),
+      await decided('calc', { expression: '1+1' }, 'deny'),
+      await decided('script', { source: HIDDEN_INJECTION }, 'approve'),
+      // Approved, and stopped by the last check before the effect.
+      await decided('same', {}, 'approve', () => {
+        writeFileSync(code, 'function main() { return "another" }')
+        return register('--replace')
+      })
+    ]
+    assert.deepEqual(
+      tasks.map(({ state }) => state),
+      ['done', 'failed', 'denied', 'blocked', 'denied']
+    )
+    await converged([alice, bob])
     const before = await bob.heads()
-    for (const { id } of items.filter(({ attempt }) => attempt > 0)) {
+    for (const { id, state, name } of tasks) {
+      for (const node of [alice, bob]) {
+        const [audit, ...others] = await taskEvents(node, id, 'call-recorded')
+        assert.deepEqual([others.length, audit?.author], [0, 'bob'])
+        const { who, method, tool, arguments: text, status, durationMs, costMicros } = audit?.payload ?? {}
+        assert.deepEqual([who, method, tool, status, costMicros], ['alice (peer)', 'tool/call', name, state, null])
+        assert.ok(String(text).length <= 200 && Number(durationMs) >= 0)
+      }
+      for (const { payload } of await taskEvents(alice, id, 'judge-voted'))
+        assert.deepEqual([payload.judge, payload.offline], ['offline', true])
       const report = await bob.call('run/replay', { run: id })
       assert.equal(report.equal, true, JSON.stringify(report.stages.filter(({ equal }) => !equal)))
     }
+    assert.equal((await bob.cli('log', 'replay', tasks[0]?.id ?? '')).code, 0)
     assert.deepEqual(await bob.heads(), before)
+    const filtered = await alice.cli(
+      'log',
+      'show',
+      '--type',
+      'call-recorded',
+      '--member',
+      'bob',
+      '--limit',
+      '3',
+      '--json'
+    )
+    assert.deepEqual(
+      jsonOf<{ items: { type: string }[] }>(filtered).items.map(({ type }) => type),
+      ['call-recorded', 'call-recorded', 'call-recorded']
+    )
   })
 })

@@ -168,8 +168,8 @@ export const PIPELINE_MUTANTS: readonly Mutant[] = [
     id: 'TRACK-1',
     what: 'changes are not recorded',
     file: 'src/pipeline/run-session.ts',
-    find: 'const parts = Math.ceil(changes.length / CHANGES_PER_EVENT)',
-    replace: 'const parts = Math.floor(changes.length / 1_000_000)'
+    find: "this.journal.note('file-changed', {",
+    replace: "if (part < 0) this.journal.note('file-changed', {"
   },
   {
     id: 'REPLAY-1',

@@ -213,7 +213,7 @@ test('POLICY-4 rules that cannot be read deny', async (t) => {
 })
 
 test('POLICY-3 what the owner trusts by name does not taint: the same call is allowed', async (t) => {
-  const trusting = `${ALLOW_ALL.replace('mode = "rules"', 'mode = "rules"\n\n[trust]\nmembers = ["bob"]\nhosts = ["good.example"]')}`
+  const trusting = `${ALLOW_ALL.replace('mode = "rules"', 'mode = "rules"\n\n[trust]\nmembers = ["12D3KooWbob"]\nhosts = ["good.example"]')}`
   const send = () => testTool(() => outcome('sent'), { tier: 'external' })
   const start = {
     submitter: { name: 'bob', peerId: '12D3KooWbob', self: false },

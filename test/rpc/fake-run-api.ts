@@ -131,6 +131,8 @@ function fakeApproval(id: string, task: string, members: readonly [MemberRef, Me
     mayVote: true,
     mayNotBecause: '',
     arguments: '{"path":"a.txt","text":"hello"}',
+    masked: 0,
+    argumentBytes: 31,
     workspace: '/home/p/.phantom-mesh/workspaces/x',
     paths: ['a.txt'],
     hosts: [],

@@ -201,7 +201,7 @@ test('a tool that the agent is not granted is neither offered to it nor run for 
   assert.equal((await ask()).outcome, 'done')
   assert.deepEqual(toolsOf(server.requests[0]), ['probe'])
   assert.equal(other.calls.length, 0)
-  assert.match(String(server.requests[1]?.body.messages.at(-1)?.content), /not granted/)
+  assert.match(String(server.requests[1]?.body.messages.at(-1)?.content), /not given/)
 })
 
 test('patterns of granted tools: none by default, * for any letters', async (context) => {

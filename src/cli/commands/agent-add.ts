@@ -27,9 +27,13 @@ export async function addAgentCommand(
     throw new MeshError('AGENT_EXISTS', `there is an agent ${name} already`, { details: { agent: name } })
   if (type !== undefined) addProvider(file, entry.provider, type, baseUrl)
   else if (tomlValueAt(file.readTable(), ['providers', entry.provider]) === undefined)
-    throw new MeshError('USAGE', `there is no provider ${entry.provider} in agents.toml yet: --type makes one`, {
-      hint: `pmesh agent add ${name} --provider ${entry.provider} --type ollama|openai-compatible|anthropic --model ${entry.model}`
-    })
+    throw new MeshError(
+      'AGENT_INVALID',
+      `there is no provider ${entry.provider} in agents.toml yet: --type makes one`,
+      {
+        hint: `pmesh agent add ${name} --provider ${entry.provider} --type ollama|openai-compatible|anthropic --model ${entry.model}`
+      }
+    )
   else if (baseUrl !== undefined) throw new MeshError('USAGE', '--base-url is for a new provider: it takes --type')
   addAgent(file, { name, ...entry })
   if (context.out.json) context.out.value({ name, ...entry })

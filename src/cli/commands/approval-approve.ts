@@ -42,13 +42,20 @@ export async function approve(
   return answer === 'deny' ? DENIED_EXIT : 0
 }
 
+const CLOSED = {
+  approved: 'was approved already',
+  denied: 'was denied already',
+  used: 'was approved, and the call has begun',
+  void: 'is void: it is not of the attempt that counts'
+} as const
+
 /** APPROVAL_EXPIRED, APPROVAL_CLOSED, APPROVAL_FORBIDDEN. */
 export function checkOpen(approval: ApprovalDetail): void {
-  const { state, id } = approval
+  const { state, id, task } = approval
   if (state === 'expired') throw new MeshError('APPROVAL_EXPIRED', `cannot answer: ${shortHex(id)} has expired`)
   if (state !== 'open') {
-    throw new MeshError('APPROVAL_CLOSED', `cannot answer: ${shortHex(id)} is ${state} already`, {
-      hint: `pmesh approval show ${shortHex(id)}`
+    throw new MeshError('APPROVAL_CLOSED', `cannot answer: ${shortHex(id)} ${CLOSED[state]}`, {
+      hint: `pmesh task show ${shortHex(task)}`
     })
   }
   if (!approval.mayVote)

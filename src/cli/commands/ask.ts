@@ -30,7 +30,8 @@ export async function ask(context: CommandContext, [words]: readonly [string[]],
     conversation
   })
   const exit = await followTask(context, task.id, options)
-  if (!context.out.json) context.out.note({ text: `go on: pmesh ask --conversation ${conversation} …`, style: 'dim' })
+  if (exit === 0 && !context.out.json)
+    context.out.note({ text: `go on: pmesh ask --conversation ${conversation} …`, style: 'dim' })
   return exit
 }
 

@@ -29,7 +29,10 @@ export function printStatus(out: Output, status: NodeStatus, nowMs: number): voi
   const run = runLine(status)
   if (status.health.length > 0 || status.run !== undefined) out.line()
   if (run !== null) out.line(...run)
-  if (status.run !== undefined) out.line({ text: 'sandbox  ', style: 'dim' }, status.run.sandbox)
+  if (status.run !== undefined) {
+    const help: Piece = { text: status.run.boxed === false ? '   pmesh doctor' : '', style: 'bold' }
+    out.line({ text: 'sandbox  ', style: 'dim' }, status.run.sandbox, help)
+  }
   const width = Math.max(0, ...status.health.map(({ text }) => text.length))
   for (const { level, text, hint } of status.health) {
     out.line(

@@ -32,7 +32,7 @@ export async function listTools(
   const rows = page.items.map((tool): Piece[] => [
     tool.name,
     tool.kind,
-    tool.tier ?? { text: 'irreversible', style: 'yellow' },
+    tool.tier ?? (tool.hash === '' ? '-' : { text: 'irreversible', style: 'yellow' }),
     tool.member.name,
     tool.available ? { text: '✓', style: 'green' } : { text: '✗', style: 'red' },
     tool.available ? cut(tool.description) : tool.why

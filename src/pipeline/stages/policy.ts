@@ -14,6 +14,8 @@ export interface PermittedCall extends GuardedCall {
   readonly arguments: JsonObject
   readonly workspace: string
   readonly ruling: PolicyVerdict
+  /** Hash of the rules that gave it. */
+  readonly policy: string
 }
 
 export async function policy(run: RunSession, call: GuardedCall): Promise<Verdict<PermittedCall>> {
@@ -48,7 +50,7 @@ export async function policy(run: RunSession, call: GuardedCall): Promise<Verdic
     const why = `the call is ${ruling.tier}, the task allows ${run.start.tierMax} at most`
     return { ...deny('tier-above-task', why), tier: ruling.tier }
   }
-  return passed({ ...call, tool, arguments: checked.value, workspace, ruling }, facts)
+  return passed({ ...call, tool, arguments: checked.value, workspace, ruling, policy: rules.hash }, facts)
 }
 
 /** What cannot be recorded is not run (AUDIT-2): room in `call-proposed` for all that the rules were asked. */

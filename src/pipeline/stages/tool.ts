@@ -50,6 +50,11 @@ async function lastChecks(run: RunSession, call: ApprovedCall): Promise<Stopped 
   const { tool, ruling, request } = call
   const refuse = (rule: string, text: string, status: Stopped['status'] = 'denied'): Stopped =>
     stopped(status, { subject: 'call', verdict: 'deny', rule, tier: ruling.tier, text })
+  // May wait for the submitter: everything else is looked at behind it.
+  if (!(await run.ports.mayStart(tool.descriptor.limits.timeMs)))
+    return refuse('lease-over', 'the lease does not outlive the call, or another attempt has the task', 'interrupted')
+  if (run.ports.policy().hash !== call.policy)
+    return refuse('policy-changed', 'the rules are not those that the call was held against', 'interrupted')
   const present = run.ports.tools.get(tool.descriptor.name)
   if (
     present === null ||
@@ -67,8 +72,6 @@ async function lastChecks(run: RunSession, call: ApprovedCall): Promise<Stopped 
       'no other member has confirmed this node’s log since it started',
       'interrupted'
     )
-  if (!(await run.ports.mayStart(tool.descriptor.limits.timeMs)))
-    return refuse('lease-over', 'the lease does not outlive the call, or another attempt has the task', 'interrupted')
   const checked = compileArguments(tool.descriptor.parameters).check(call.argumentBytes)
   return checked.ok ? null : refuse('arguments-invalid', `${checked.pointer}: ${checked.message}`)
 }
