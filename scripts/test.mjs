@@ -1,12 +1,12 @@
 // Runs the tests: `npm test` everything but test/e2e, `npm run test:e2e` the real binary, `npm run test:all` both, `npm run test:sandbox`
-// test/sandbox, and when root started it once more as a user without rights.
+// test/sandbox, and when root started it once more as a user without rights; `unprivileged` is that second run alone.
 // Further arguments go to `node --test`, for example: npm test -- --test-name-pattern=CHAIN-3
 import { spawnSync } from 'node:child_process'
 import { chmodSync, cpSync, existsSync, globSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 
-const SUITES = ['e2e', 'all', 'sandbox']
+const SUITES = ['e2e', 'all', 'sandbox', 'unprivileged']
 const NOBODY = { uid: 65_534, gid: 65_534 }
 const TEST_MS_MAX = 180_000
 
@@ -28,13 +28,16 @@ if (files.length === 0) {
 }
 
 const options = ['--test', '--test-concurrency=2', `--test-timeout=${TEST_MS_MAX}`, ...passed]
-const { status } = spawnSync(process.execPath, [...options, ...files], { cwd: root, stdio: 'inherit' })
-process.exitCode = status ?? 1
-if (suite === 'sandbox' && process.geteuid?.() === 0) runUnprivileged()
+const isRoot = process.geteuid?.() === 0
+if (suite !== 'unprivileged' || !isRoot) {
+  const { status } = spawnSync(process.execPath, [...options, ...files], { cwd: root, stdio: 'inherit' })
+  process.exitCode = status ?? 1
+}
+if ((suite === 'sandbox' || suite === 'unprivileged') && isRoot) runUnprivileged()
 
 function isInSuite(file) {
   if (suite === 'all') return true
-  if (suite === 'sandbox') return file.startsWith('test/sandbox/')
+  if (suite === 'sandbox' || suite === 'unprivileged') return file.startsWith('test/sandbox/')
   return file.startsWith('test/e2e/') === (suite === 'e2e')
 }
 

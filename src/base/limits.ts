@@ -246,6 +246,8 @@ export const LIMITS = {
   taskStateEventsPerAuthorMax: 8_192,
   /** Events of one author that are read of one task. */
   taskEventsPerAuthorMax: 20_000,
+  /** Texts of one author that are read of one task; its input has less room. */
+  taskTextBytesPerAuthorMax: 128 * MIB,
   /** Attempts of a task that are made without a person. */
   taskAttemptsMax: 3,
   /** Lease of a run; renewed at a third of it. */

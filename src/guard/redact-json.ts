@@ -17,8 +17,8 @@ const MASK = /\[redacted:[a-z-]+\]/g
 export function redactJson(text: string): RedactedJson {
   let places = 0
   const masked = (given: string, front = ''): string => {
-    const whole = redactSecrets(front + given)
-    const text = whole.startsWith(front) ? whole.slice(front.length) : redactSecrets(given)
+    const whole = redactSecrets(front + given, { exact: true })
+    const text = whole.startsWith(front) ? whole.slice(front.length) : redactSecrets(given, { exact: true })
     if (text !== given) places += Math.max(1, masksIn(text) - masksIn(given))
     return text
   }

@@ -13,6 +13,11 @@ const VALUE_LENGTH_MIN = 4
 const PRIVATE_KEY_BEGIN = /-----BEGIN (?:[A-Z0-9]{1,16} ){0,3}PRIVATE KEY(?: BLOCK)?-----/g
 const PRIVATE_KEY_END = /-----END (?:[A-Z0-9]{1,16} ){0,3}PRIVATE KEY(?: BLOCK)?-----/g
 
+/** A telling name with its sign; what follows is the value. */
+const NAMED =
+  /((?:password|passwd|passphrase|pwd|secret|api[_-]?key|apikey|access[_-]?key|secret[_-]?key|auth[_-]?token|access[_-]?token|refresh[_-]?token|client[_-]?secret|private[_-]?key)\\?["']?\s?[:=]\s?\\?["']?)(?!\[redacted:|\$\{|true\b|false\b|null\b|undefined\b)/
+    .source
+
 const SHAPES: readonly SecretShape[] = [
   { kind: 'anthropic-key', expression: /\bsk-ant-[\w-]{16,256}/g },
   { kind: 'api-key', expression: /\bsk-[\w-]{20,256}/g },
@@ -30,16 +35,30 @@ const SHAPES: readonly SecretShape[] = [
   { kind: 'url-password', expression: /\b([a-z][a-z0-9+]{1,15}:\/\/[^\s/:@]{0,64}:)[^\s/@[]{1,256}(?=@)/gi, keeps: 1 },
   {
     kind: 'assigned-secret',
-    expression:
-      /((?:password|passwd|passphrase|pwd|secret|api[_-]?key|apikey|access[_-]?key|secret[_-]?key|auth[_-]?token|access[_-]?token|refresh[_-]?token|client[_-]?secret|private[_-]?key)\\?["']?\s?[:=]\s?\\?["']?)(?!\[redacted:|\$\{|true\b|false\b|null\b|undefined\b)[^\s"'\\,;&<>(){}[\]]{6,512}/gi,
+    expression: new RegExp(`${NAMED}[^\\s"'\\\\,;&<>(){}[\\]]{6,512}`, 'gi'),
     keeps: 1
   }
 ]
 
-/** `text` with every well-known shape of a credential replaced by `[redacted:KIND]`. */
-export function redactSecrets(text: string): string {
-  let redacted = redactPrivateKeys(text)
-  for (const { kind, expression, keeps } of SHAPES) {
+/** For a person who decides on the text: a mask covers letters of a credential, and nothing that a shell or a host could be told. */
+const EXACT_SHAPES: readonly SecretShape[] = SHAPES.map((shape) => {
+  const { kind } = shape
+  if (kind === 'assigned-secret')
+    return { ...shape, expression: new RegExp(`${NAMED}(?![/-])[\\w+/=-]{6,512}(?![\\w+/=:@|$\`-])`, 'gi') }
+  if (kind === 'url-password')
+    return { ...shape, expression: /\b([a-z][a-z0-9+]{1,15}:\/\/[^\s/:@]{0,64}:)[\w.~+=-]{1,256}(?=@)/gi }
+  return shape
+})
+const KEY_LINE = /^(?:[A-Za-z0-9+/=]{1,80}|[A-Za-z-]{1,24}: [\w,.+/=-]{1,80})?$/
+const LINE_END = /\r?\n|\\n/
+
+/**
+ * `text` with every well-known shape of a credential replaced by `[redacted:KIND]`. `exact`: what looks like a credential only by the words
+ * around it stays.
+ */
+export function redactSecrets(text: string, { exact = false } = {}): string {
+  let redacted = redactPrivateKeys(text, exact)
+  for (const { kind, expression, keeps } of exact ? EXACT_SHAPES : SHAPES) {
     redacted = redacted.replaceAll(expression, (_match: string, kept: unknown) =>
       keeps === undefined ? `[redacted:${kind}]` : `${String(kept)}[redacted:${kind}]`
     )
@@ -58,13 +77,15 @@ export function maskValues(text: string, secrets: readonly string[]): string {
 }
 
 /** Whole blocks; one whose end is missing is masked to the end of the text. */
-function redactPrivateKeys(text: string): string {
+function redactPrivateKeys(text: string, exact: boolean): string {
   const parts: string[] = []
   let copied = 0
   for (const begin of text.matchAll(PRIVATE_KEY_BEGIN)) {
     if (begin.index < copied) continue
     PRIVATE_KEY_END.lastIndex = begin.index
     const end = PRIVATE_KEY_END.exec(text)
+    const body = text.slice(begin.index + begin[0].length, end?.index)
+    if (exact && !body.split(LINE_END).every((line) => KEY_LINE.test(line))) continue
     parts.push(text.slice(copied, begin.index), '[redacted:private-key]')
     copied = end === null ? text.length : end.index + end[0].length
     if (end === null) break

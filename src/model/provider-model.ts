@@ -178,10 +178,10 @@ class Answer {
     yield { kind: 'end', reason: ended, usage: this.#usage(usage.inputTokens, usage.outputTokens) }
   }
 
-  /** A server that does not count is counted for: four bytes a token. */
+  /** A server that does not count, or counts what cannot be, is counted for: four bytes a token. */
   #usage(input: number | undefined, output: number | undefined): ChatUsage {
-    const inputTokens = input ?? Math.ceil(requestBytes(this.#request) / 4)
-    const outputTokens = output ?? Math.ceil(this.#written / 4)
+    const inputTokens = tokenCount(input) ?? Math.ceil(requestBytes(this.#request) / 4)
+    const outputTokens = tokenCount(output) ?? Math.ceil(this.#written / 4)
     const price = this.#price
     const cost =
       price === null
@@ -189,6 +189,12 @@ class Answer {
         : Math.ceil(inputTokens * price.inputMicrosPerToken + outputTokens * price.outputMicrosPerToken)
     return { inputTokens, outputTokens, costMicros: cost }
   }
+}
+
+const TOKENS_MAX = 1e9
+
+function tokenCount(said: number | undefined): number | null {
+  return said !== undefined && Number.isSafeInteger(said) && said >= 0 && said <= TOKENS_MAX ? said : null
 }
 
 function requestBytes({ messages, tools }: ChatRequest): number {

@@ -37,11 +37,15 @@ const RECORD_BYTES_MAX = 4096
 const PREFIX = 'address/'
 
 export function cleanName(name: string): string {
-  return name
-    .normalize('NFC')
-    .replaceAll(/[\p{C}\p{Zl}\p{Zp}]/gu, '')
-    .trim()
-    .slice(0, NAME_LENGTH_MAX)
+  return (
+    name
+      .normalize('NFC')
+      .replaceAll(/[\p{C}\p{Zl}\p{Zp}]/gu, '')
+      .trim()
+      .slice(0, NAME_LENGTH_MAX)
+      // the first half of a character that was cut
+      .replace(/[\ud800-\udbff]$/, '')
+  )
 }
 
 export class MemberDirectory {

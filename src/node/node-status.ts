@@ -6,7 +6,8 @@ import { LIMITS } from '../base/limits.ts'
 import { VERSION } from '../config/version.ts'
 import { RIGHTS, type Right } from '../identity/certificate.ts'
 import { fingerprintWords, peerIdOf } from '../identity/peer-id.ts'
-import { grantAt, type MemberState } from '../log/mesh-fold.ts'
+import { currentGrant as grantNow } from '../log/current-grant.ts'
+import type { MemberState } from '../log/mesh-fold.ts'
 import type { PublicKeyHex } from '../log/statement.ts'
 import type { PeerInfo } from '../network/network-contract.ts'
 import type { ChainStatus, ReplicationStatus } from '../replication/contract.ts'
@@ -30,12 +31,7 @@ export function viewOf(node: MeshNode): NodeView {
 
 /** Role and rights that hold for the member's next event. */
 export function currentGrant(node: MeshNode, member: MemberState) {
-  let place = { author: member.key, chain: 0, epoch: 1, seq: 1 }
-  for (const row of node.log.state.rows.values()) {
-    if (row.author === member.key && row.chain === 0 && row.epoch >= place.epoch)
-      place = { ...place, epoch: row.epoch, seq: (row.tips[0]?.lastSeq ?? 0) + 1 }
-  }
-  return grantAt(node.log.view, place) ?? { rank: member.rank, role: member.role, rights: member.rights }
+  return grantNow(node.log, member.key) ?? { rank: member.rank, role: member.role, rights: member.rights }
 }
 
 export function memberStatus(view: NodeView, member: MemberState): MemberStatus {

@@ -114,7 +114,7 @@ export class RunHost {
   }
 
   #panel(clock: Clock): NodeJudges {
-    const { log, directory } = this.#node
+    const { log } = this.#node
     return createJudgePanel({
       self: log.self,
       seats: () => {

@@ -253,7 +253,15 @@ export function runEvent<Type extends RunEventType>(
 ): EventDraft {
   const parsed = RUN_EVENTS[type].safeParse(payload)
   if (!parsed.success) throw new MeshError('INTERNAL', `a ${type} does not fit its schema`, { cause: parsed.error })
-  return { type, payload: utf8(JSON.stringify(payload)), ...(scope === undefined ? {} : { scope }) }
+  return { type, payload: utf8(wellFormedJson(payload)), ...(scope === undefined ? {} : { scope }) }
+}
+
+/** Half characters, as a cut or a model leaves them, are no JSON of the log: one would keep the whole run from being recorded. */
+function wellFormedJson(payload: object): string {
+  const text = JSON.stringify(payload)
+  // Written out by JSON.stringify, and by nothing else but a text that says so.
+  if (!text.includes('\\ud')) return text
+  return JSON.stringify(payload, (_key, value: unknown) => (typeof value === 'string' ? value.toWellFormed() : value))
 }
 
 /** Null for a payload that is absent or does not fit. */

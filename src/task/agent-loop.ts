@@ -133,8 +133,17 @@ class AgentRun {
     if (this.#steps >= stepsMax) return this.#end('failed', 'step-limit')
     if (this.#usage.inputTokens + this.#usage.outputTokens >= tokensMax) return this.#end('failed', 'token-limit')
     const limits = { callsPerDay: null, microsPerDay: budgetMicrosPerDay }
-    if (!(await this.#ports.budget.take(`agent:${name}`, limits))) return this.#end('failed', 'MODEL_BUDGET_USED')
+    if (!(await this.#takeForMember()) || !(await this.#ports.budget.take(`agent:${name}`, limits)))
+      return this.#end('failed', 'MODEL_BUDGET_USED')
     return null
+  }
+
+  /** Other members' tasks have half of the day's budget: the other half is the owner's, whatever they ask. */
+  async #takeForMember(): Promise<boolean> {
+    const { name, budgetMicrosPerDay } = this.#agent
+    if (this.#task.origin === 'owner') return true
+    const microsPerDay = budgetMicrosPerDay === null ? null : Math.floor(budgetMicrosPerDay / 2)
+    return this.#ports.budget.take(`agent:${name}:members`, { callsPerDay: null, microsPerDay })
   }
 
   /** One call of the model; null to go on. */
@@ -179,7 +188,9 @@ class AgentRun {
       throw error
     }
     await this.#account('ok', end.usage, begun)
-    await budget.charge(`agent:${this.#agent.name}`, end.usage.costMicros ?? 0)
+    const cost = end.usage.costMicros ?? 0
+    await budget.charge(`agent:${this.#agent.name}`, cost)
+    if (this.#task.origin !== 'owner') await budget.charge(`agent:${this.#agent.name}:members`, cost)
     return { text: live.text, shown: live.end(), calls, cut: end.reason === 'length' }
   }
 

@@ -7,9 +7,9 @@ import { fromHex, toHex } from '../base/bytes.ts'
 import type { Clock } from '../base/clock.ts'
 import { LIMITS } from '../base/limits.ts'
 import { MeshError } from '../base/mesh-error.ts'
+import { hasRoleNow } from '../log/current-grant.ts'
 import type { EventLog } from '../log/event-log.ts'
 import { queryEvents } from '../log/event-query.ts'
-import { roleAtLeast } from '../log/event-types.ts'
 import type { PublicKeyHex } from '../log/statement.ts'
 import type { NodeJudges } from '../model/judge-panel.ts'
 import type { JudgeRequest, JudgeVote } from '../pipeline/contract.ts'
@@ -84,9 +84,7 @@ export class RemoteJudges {
   async answer(peer: PublicKeyHex, params: unknown, judges: NodeJudges): Promise<{ readonly vote: string }> {
     const asked = ASK.safeParse(params)
     if (!asked.success) throw new MeshError('RPC_PARAMS_INVALID', 'the parameters do not fit')
-    const member = this.#log.view.members.get(peer)
-    if (member === undefined || member.removal !== null || !roleAtLeast(member.role, 'member'))
-      throw new MeshError('MEMBER_FORBIDDEN', 'an observer asks no judge')
+    if (!hasRoleNow(this.#log, peer, 'member')) throw new MeshError('MEMBER_FORBIDDEN', 'an observer asks no judge')
     const ofPeer = this.#asking.get(peer) ?? 0
     if (ofPeer >= ASKS_PER_MEMBER_MAX)
       throw new MeshError('MODEL_OVERLOADED', 'this node judges for the member already')

@@ -5,7 +5,7 @@ import { fromHex, toHex } from '../base/bytes.ts'
 import { LIMITS } from '../base/limits.ts'
 import { MeshError, messageOf } from '../base/mesh-error.ts'
 import type { EventDraft } from '../log/append-builder.ts'
-import { roleAtLeast } from '../log/event-types.ts'
+import { hasRoleNow } from '../log/current-grant.ts'
 import type { PublicKeyHex } from '../log/statement.ts'
 import { type RunEvent, runEvent, textPieces } from '../pipeline/run-events.ts'
 import type { Principal, Taint, Tier } from '../policy/contract.ts'
@@ -153,9 +153,7 @@ export class Submitter {
       throw new MeshError('TASK_UNKNOWN', 'no open task of this node has that id')
     if (!freshness.usable(fold.assigned?.id ?? fold.submitted.id))
       throw new MeshError('LOG_RECOVERING', 'this node does not know yet whether it has forgotten something')
-    const member = log.view.members.get(peer)
-    if (member === undefined || member.removal !== null || !roleAtLeast(member.role, 'member'))
-      throw new MeshError('MEMBER_FORBIDDEN', 'only members run tasks')
+    if (!hasRoleNow(log, peer, 'member')) throw new MeshError('MEMBER_FORBIDDEN', 'only members run tasks')
     if (hasEnded(fold.state) && !this.#reopened.has(task)) throw new MeshError('TASK_CLOSED', 'the task has ended')
     return fold
   }

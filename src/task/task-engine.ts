@@ -4,8 +4,8 @@
 import type { ErrorCode } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
 import { isMeshError, MeshError, messageOf } from '../base/mesh-error.ts'
+import { hasRoleNow } from '../log/current-grant.ts'
 import { queryEvents } from '../log/event-query.ts'
-import { roleAtLeast } from '../log/event-types.ts'
 import type { PublicKeyHex } from '../log/statement.ts'
 import { runEvent, tryParseRunEvent } from '../pipeline/run-events.ts'
 import type { Principal, Taint, Tier } from '../policy/contract.ts'
@@ -212,7 +212,8 @@ export class TaskEngine {
     const key = this.#ports.resolveMember(text)
     const member = this.#ports.log.view.members.get(key)
     if (member === undefined || member.removal !== null) throw new MeshError('MEMBER_REMOVED', 'the member was removed')
-    if (!roleAtLeast(member.role, 'member')) throw new MeshError('TASK_NO_EXECUTOR', 'an observer runs no tasks')
+    if (!hasRoleNow(this.#ports.log, key, 'member'))
+      throw new MeshError('TASK_NO_EXECUTOR', 'an observer runs no tasks')
     return key
   }
 
@@ -237,8 +238,7 @@ export class TaskEngine {
   }
 
   #isExecutor(key: PublicKeyHex): boolean {
-    const member = this.#ports.log.view.members.get(key)
-    return member !== undefined && member.removal === null && roleAtLeast(member.role, 'member')
+    return hasRoleNow(this.#ports.log, key, 'member')
   }
 
   /** Newest first. */

@@ -45,7 +45,7 @@ export function inChainOrder(a: TaskEvent, b: TaskEvent): number {
   return a.epoch - b.epoch || a.seq - b.seq || (a.id < b.id ? -1 : 1)
 }
 
-/** Authorised events with this scope; of each author no more than a run can have. `only`: these types. */
+/** Authorised events with this scope; of each author no more than a run can have: texts beyond that read like erased ones. `only`: these types. */
 export async function readTaskEvents(
   source: QuerySource,
   scope: Uint8Array,
@@ -53,6 +53,7 @@ export async function readTaskEvents(
 ): Promise<TaskEvent[]> {
   const events: TaskEvent[] = []
   const perAuthor = new Map<string, number>()
+  const texts = new TextRoom()
   for await (const logged of queryEvents(source, { scope })) {
     if (only?.has(logged.type) === false) continue
     const count = (perAuthor.get(logged.author) ?? 0) + 1
@@ -60,10 +61,28 @@ export async function readTaskEvents(
     const event = taskEvent(logged)
     if (event === null) continue
     perAuthor.set(logged.author, count)
-    events.push(event)
+    events.push(texts.holds(event) ? event : { ...event, payload: null })
   }
   return events.sort(inChainOrder)
 }
+
+/** Bounds what one reading of a task holds in memory: any member may write any number of texts to any task. */
+class TextRoom {
+  readonly #spent = new Map<string, number>()
+
+  holds({ author, type, payload }: TaskEvent): boolean {
+    if (payload === null || STATE_TYPES.has(type)) return true
+    const isInput = type === 'task-input'
+    const key = `${author} ${isInput}`
+    const spent = (this.#spent.get(key) ?? 0) + payload.length
+    if (spent > (isInput ? INPUT_BYTES_MAX : LIMITS.taskTextBytesPerAuthorMax)) return false
+    this.#spent.set(key, spent)
+    return true
+  }
+}
+
+/** JSON writes a control character as six bytes; pieces have an envelope and are filled up. */
+const INPUT_BYTES_MAX = 8 * LIMITS.toolInputBytesMax
 
 /** The newest event of a type that `matches`, looking at no more than `rowsMax` of them; null when there is none. */
 export async function newestEvent(

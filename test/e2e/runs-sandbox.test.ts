@@ -205,6 +205,21 @@ describe('tools of one node', () => {
     assert.ok(bytes.includes('\n179999\n') && Buffer.byteLength(long.answer) < 64 * 1024)
   })
 
+  test('TOOL-3 JUDGE-6 what a tool writes moves no terminal, and what is no text is shown to nobody', {
+    skip: NO_COMMANDS
+  }, async () => {
+    writePolicy(alice, '[command]', 'allow = ["printf"]', ALLOW_ALL)
+    const print = (format: string) =>
+      alice.cli('task', 'submit', '--tool', 'command', '--input', JSON.stringify({ program: 'printf', args: [format] }))
+    const escapes = await print('plain \\033[2J\\033]0;title\\007 end')
+    assert.equal(escapes.code, 0, escapes.stderr)
+    assert.match(escapes.stdout, /plain .* end/)
+    for (const screen of [escapes.stdout, escapes.stderr])
+      assert.ok(!screen.includes('\u001b') && !screen.includes('\u0007'))
+    const binary = await print('plain \\377\\376')
+    assert.deepEqual([binary.code, binary.stdout], [12, ''], binary.stderr)
+  })
+
   test('SANDBOX-4 SANDBOX-5 scripts reach nothing of their host, modules only what was granted', async () => {
     writePolicy(alice, ALLOW_ALL)
     const reaches = [

@@ -119,6 +119,18 @@ describe('tasks between two nodes', () => {
       assert.match(text, place, input)
       assert.equal(await timesStarted(bob, id), 0)
     }
+    const deep = `${'['.repeat(10_000)}${']'.repeat(10_000)}`
+    const nested = await bob.cliWith(
+      { stdin: `{"source":"1","input":${deep}}` },
+      ...['task', 'submit', '--tool', 'script'],
+      '--input',
+      '-'
+    )
+    assert.ok([2, 12].includes(nested.code), nested.stderr)
+    const long = (letters: number) => ({ path: 'long.txt', text: 'word '.repeat(letters / 5) })
+    assert.equal(await codeOf(submit(bob, 'file.write', long(300_000))), 'RPC_PARAMS_INVALID')
+    const fits = await perform(bob, 'file.write', long(250_000))
+    assert.deepEqual([fits.state, fits.callRecords[0]?.changes[0]?.size], ['done', 250_000])
     const big = '9'.repeat(40)
     assert.equal((await perform(bob, 'calc', { expression: `${big} + 1` })).answer.trim(), `1${'0'.repeat(40)}`)
     const wrong = await perform(bob, 'calc', { expression: 'process.exit()' })

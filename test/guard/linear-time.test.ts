@@ -79,7 +79,9 @@ for (const [name, seed] of Object.entries(HOSTILE)) {
     }
     time(SMALL_UNITS)
     const small = Math.max(20, Math.min(time(SMALL_UNITS), time(SMALL_UNITS)))
-    const large = time(LARGE_UNITS)
+    let large = time(LARGE_UNITS)
+    // Other processes only ever add: what is linear is so in its best of three.
+    for (let again = 0; again < 2 && large >= small * RATIO_MAX; again++) large = Math.min(large, time(LARGE_UNITS))
     assert.ok(large < LARGE_MS_MAX, `${large} ms`)
     assert.ok(large < small * RATIO_MAX, `${small} ms and ${large} ms`)
   })

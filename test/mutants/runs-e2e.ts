@@ -81,5 +81,12 @@ export const RUNS_E2E_MUTANTS: readonly Mutant[] = [
     file: 'src/node/run-replay.ts',
     find: 'started === null ? requests.at(-1) : requests.find(({ id }) => id === started.request)',
     replace: 'requests.find(({ id }) => id === started?.request)'
+  },
+  {
+    id: 'MEMBER-4',
+    what: 'for tasks a member is for ever what it was admitted as',
+    file: 'src/log/current-grant.ts',
+    find: 'roleAtLeast(grant.role, least)',
+    replace: 'roleAtLeast(log.view.members.get(key)?.role ?? grant.role, least)'
   }
 ]

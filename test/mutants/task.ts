@@ -28,8 +28,8 @@ export const TASK_MUTANTS: readonly Mutant[] = [
     id: 'TASK-1',
     what: 'observers and strangers get tasks',
     file: 'src/task/submitter.ts',
-    find: "if (member === undefined || member.removal !== null || !roleAtLeast(member.role, 'member'))",
-    replace: 'if (member?.removal != null)'
+    find: "if (!hasRoleNow(log, peer, 'member')) throw new MeshError('MEMBER_FORBIDDEN', 'only members run tasks')",
+    replace: 'hasRoleNow'
   },
   {
     id: 'TASK-1',

@@ -2,21 +2,28 @@
 
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
+import { systemClock } from '../../src/base/clock.ts'
 import { LIMITS } from '../../src/base/limits.ts'
 import { silentLogger } from '../../src/base/logger.ts'
 import { createPatternGuard } from '../../src/guard/pattern-guard.ts'
 import { queryEvents } from '../../src/log/event-query.ts'
+import { openDailyBudget } from '../../src/model/daily-budget.ts'
 import type { NodeJudges } from '../../src/model/judge-panel.ts'
 import { replayFromLog } from '../../src/node/run-replay.ts'
 import type { RecordedMessage } from '../../src/pipeline/recorded-run.ts'
 import type { AgentRunner } from '../../src/pipeline/run-contract.ts'
 import { type RunEvent, runEvent } from '../../src/pipeline/run-events.ts'
+import { createAgentRunner } from '../../src/task/agent-loop.ts'
 import { conversationHistory } from '../../src/task/conversation.ts'
 import { RemoteJudges } from '../../src/task/remote-judges.ts'
 import { TaskBook } from '../../src/task/task-book.ts'
 import { readTaskEvents } from '../../src/task/task-events.ts'
 import { foldTask } from '../../src/task/task-fold.ts'
+import { taskScope } from '../../src/task/task-scope.ts'
 import { remove } from '../log/log-kit.ts'
+import type { ChatReply } from '../model/chat-server.ts'
+import { scriptedModels } from '../model/model-kit.ts'
+import { outcome, RunKit, testTool } from '../pipeline/run-kit.ts'
 import { ASK_ALL, gate, TaskMesh, type TaskNode, turns } from '../task/task-kit.ts'
 
 async function meshOf(t: TestContext, options: Parameters<typeof TaskMesh.open>[0]): Promise<TaskMesh> {
@@ -166,4 +173,57 @@ test('REPLAY-1 a policy in pieces without end, or under the hash of another, is 
   let pieces = 0
   for await (const _ of queryEvents(alice.log, { type: 'policy-recorded', author: mallory.id })) pieces++
   assert.ok(pieces >= 3)
+})
+
+test('JUDGE-3 members’ tasks spend half of an agent’s day at most: the owner’s own run goes on', async (t) => {
+  const wants: ChatReply = { kind: 'calls', calls: [{ tool: 'probe', arguments: '{"text":"again"}', id: 'x' }] }
+  const more = '[agents.helper]\nprovider = "local"\nmodel = "small"\ntools = ["probe"]\nbudget_micros_per_day = 400\n'
+  const models = await scriptedModels(t, { replies: [wants, wants, { kind: 'text', text: 'fine' }], more })
+  const budget = openDailyBudget({ get: () => null, set: async () => undefined }, systemClock)
+  const guard = createPatternGuard()
+  const agents = createAgentRunner({ models: models.book, budget, guard, clock: systemClock })
+  const run = async (self: boolean) => {
+    const submitter = { name: 'bob', peerId: '12D3KooWbob', self }
+    const start = { submitter, principal: self ? 'owner' : 'peer' } as const
+    const kit = await RunKit.open(t, { tools: [testTool(() => outcome('ok'))], agents, start })
+    const end = await kit.execute({ kind: 'agent', name: 'helper', input: 'Go on.' })
+    return [end.outcome, end.reason]
+  }
+  assert.deepEqual(await run(false), ['failed', 'MODEL_BUDGET_USED'])
+  assert.equal(models.server.requests.length, 2, 'two calls of 105 millionths')
+  assert.deepEqual(await run(false), ['failed', 'MODEL_BUDGET_USED'])
+  assert.equal(models.server.requests.length, 2)
+  assert.deepEqual(await run(true), ['done', 'answered'])
+})
+
+test('TASK-1 SANDBOX-3 a member’s task with an input without end is no load on who runs it', async (t) => {
+  const mesh = await meshOf(t, { alice: {}, mallory: {} })
+  const [alice, mallory] = [mesh.node('alice'), mesh.node('mallory')]
+  mesh.cut('alice', 'mallory')
+  const nonce = 'ab'.repeat(16)
+  const scope = taskScope(mallory.id, nonce)
+  const parts = 120
+  for (let part = 0; part < parts; part++)
+    await mallory.log.append([runEvent('task-input', { part, parts, text: 'x'.repeat(48_000) }, scope)])
+  const submitted: RunEvent<'task-submitted'> = {
+    nonce,
+    kind: 'tool',
+    name: 'probe',
+    on: alice.id,
+    principal: 'owner',
+    tierMax: 'irreversible',
+    inputParts: parts,
+    expiresAtMs: mallory.clock.now() + 600_000,
+    conversation: null,
+    taint: []
+  }
+  await mallory.log.append([runEvent('task-submitted', submitted, scope)])
+  await mesh.heal('alice', 'mallory')
+  const id = scope.toString('hex')
+  await mesh.reads('mallory', id, 'failed')
+  assert.equal((await mallory.engine.task(id)).reason, 'input-missing')
+  const events = await readTaskEvents(alice.log, scope)
+  const bytes = events.reduce((sum, { payload }) => sum + (payload?.length ?? 0), 0)
+  assert.ok(bytes < 9 * LIMITS.toolInputBytesMax, `${bytes} bytes are held of it`)
+  assert.equal(mesh.effects.length, 0)
 })

@@ -206,7 +206,9 @@ test('SANDBOX-2 closing the sandbox ends what runs', { skip }, async () => {
 test('SANDBOX-2 a cancelled call ends with everything that it started', { skip }, async () => {
   const marker = `marker-${randomUUID()}`
   const cancel = new AbortController()
-  const called = kit.bash(`: ${marker}; setsid -f bash -c ": ${marker}; sleep 60"; sleep 60`, { signal: cancel.signal })
+  // Without a command behind it bash becomes sleep, and the marker is gone.
+  const script = `: ${marker}; setsid -f bash -c ": ${marker}; sleep 60; :"; sleep 60; :`
+  const called = kit.bash(script, { signal: cancel.signal })
   assert.ok(await holdsWithin(5_000, () => processesWith(marker).length >= 3))
   cancel.abort()
   const { status, code } = await called
