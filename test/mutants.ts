@@ -12,6 +12,7 @@ import { POLICY_MUTANTS } from './mutants/policy.ts'
 import { RECOVERY_MUTANTS } from './mutants/recovery.ts'
 import { REPLICATION_MUTANTS } from './mutants/replication.ts'
 import { RUN_CLI_MUTANTS } from './mutants/run-cli.ts'
+import { RUNS_E2E_MUTANTS } from './mutants/runs-e2e.ts'
 import { SANDBOX_COMMAND_MUTANTS } from './mutants/sandbox-command.ts'
 import { SANDBOX_GUEST_MUTANTS } from './mutants/sandbox-guest.ts'
 import { TASK_MUTANTS } from './mutants/task.ts'
@@ -44,5 +45,6 @@ export const MUTANTS: readonly Mutant[] = [
   ...TOOLS_MUTANTS,
   ...MODEL_MUTANTS,
   ...TASK_MUTANTS,
-  ...RUN_CLI_MUTANTS
+  ...RUN_CLI_MUTANTS,
+  ...RUNS_E2E_MUTANTS
 ]

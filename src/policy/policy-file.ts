@@ -39,8 +39,14 @@ export interface LoadedPolicy extends Policy {
 
 /** Reads and checks the file; full confirmation when there is none. POLICY_INVALID names line and key; CONFIG_EXPOSED when others can write it. */
 export function loadPolicy(path: string): LoadedPolicy {
-  return parsePolicy(readPolicyText(path) ?? '', path)
+  const text = readPolicyText(path) ?? ''
+  if (parsed === null || parsed.path !== path || parsed.policy.text !== text)
+    parsed = { path, policy: parsePolicy(text, path) }
+  return parsed.policy
 }
+
+/** Of the text that was read last: it is read for every call, and seldom another. */
+let parsed: { readonly path: string; readonly policy: LoadedPolicy } | null = null
 
 /** The policy in `text`; the empty text is that of a missing file. `fileName` stands in places and errors. POLICY_INVALID. */
 export function parsePolicy(text: string, fileName: string): LoadedPolicy {

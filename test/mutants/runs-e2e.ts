@@ -14,8 +14,8 @@ export const RUNS_E2E_MUTANTS: readonly Mutant[] = [
     id: 'JUDGE-7',
     what: 'judges on other nodes are not asked',
     file: 'src/node/run-host.ts',
-    find: 'members: judges.remote.map((name) => directory.resolve(name, log.view.members.keys())),',
-    replace: 'members: directory === null ? [log.self] : [],'
+    find: 'members: judges.remote.map((id) => judgeKey(id, log.view.members.keys())),',
+    replace: 'members: judges.remote.length < 0 ? [log.self] : [],'
   },
   {
     id: 'JUDGE-3',
