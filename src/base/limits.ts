@@ -122,8 +122,8 @@ export const LIMITS = {
   toolInputBytesMax: 256 * KIB,
   /** Largest result kept in events; beyond it the result is a file of the run with its hash in the log. */
   toolOutputEventBytesMax: MIB,
-  /** Largest result at all. */
-  toolOutputBytesMax: 8 * MIB,
+  /** Largest result at all: the guard reads a megabyte in about half a second, and nothing else runs meanwhile. */
+  toolOutputBytesMax: 2 * MIB,
   /** Results in files that a node keeps, and their bytes together; the oldest go. */
   resultFilesMax: 64,
   resultFilesBytesMax: 256 * MIB,
