@@ -6,7 +6,7 @@ import type { EventDraft } from '../log/append-builder.ts'
 import type { Policy, Principal, Taint, Tier } from '../policy/contract.ts'
 import type { JudgePanel, ToolBox, ToolDescriptor } from './contract.ts'
 import type { RecordedMessage, RecordedRun } from './recorded-run.ts'
-import type { RunEvent } from './run-events.ts'
+import type { Outcome, RunEvent } from './run-events.ts'
 
 /** An approval that was asked for and is not decided. */
 export interface OpenRequest {
@@ -73,12 +73,10 @@ export interface RunStart {
   readonly signal: AbortSignal
 }
 
-export type CallStatus = 'done' | 'failed' | 'blocked' | 'denied' | 'expired' | 'cancelled' | 'unknown' | 'interrupted'
-
 /** What one call came to. `text` is what the caller (a person or a model) may see. */
 export interface CallResult {
   readonly call: number
-  readonly status: CallStatus
+  readonly status: Outcome
   readonly text: string
   /** A word: the rule, the code or `ok`. */
   readonly reason: string
@@ -105,7 +103,7 @@ export interface RunUsage {
 }
 
 export interface RunEnd extends RunUsage {
-  readonly outcome: RunEvent<'run-finished'>['outcome']
+  readonly outcome: Outcome
   readonly reason: string
   /** What the person gets: the tool's output or the agent's answer; '' when nothing may be shown. */
   readonly answer: string

@@ -27,6 +27,18 @@ const taints = z.array(z.enum(['peer', 'web', 'file', 'tool', 'model'])).max(5)
 const call = { attempt: place, call: count }
 export const STAGES = ['guardrail', 'policy', 'approval', 'tool', 'judge'] as const
 export type Stage = (typeof STAGES)[number]
+/** How a run or a call ends. */
+export const OUTCOMES = [
+  'done',
+  'failed',
+  'blocked',
+  'denied',
+  'expired',
+  'cancelled',
+  'interrupted',
+  'unknown'
+] as const
+export type Outcome = (typeof OUTCOMES)[number]
 
 export const RUN_EVENTS = {
   /** The submitter: `nonce` makes the scope; `on` is a member's key or `any`; calls above `tierMax` are denied. Comes after its `task-input`. */
@@ -207,7 +219,7 @@ export const RUN_EVENTS = {
   }),
   'run-finished': z.strictObject({
     attempt: place,
-    outcome: z.enum(['done', 'failed', 'blocked', 'denied', 'expired', 'cancelled', 'interrupted', 'unknown']),
+    outcome: z.enum(OUTCOMES),
     reason: word,
     calls: count,
     durationMs: z.number().min(0),

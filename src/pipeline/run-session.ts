@@ -11,8 +11,8 @@ import type { Policy, PolicyRequest, Taint } from '../policy/contract.ts'
 import type { ToolDescriptor, ToolOutcome, ToolTouch } from './contract.ts'
 import type { RecordedCall, RecordedMessage } from './recorded-run.ts'
 import { runCall } from './run.ts'
-import type { CallInput, CallResult, CallStatus, RunHandle, RunPorts, RunStart, RunUsage } from './run-contract.ts'
-import { changeGroups, type RunEvent, type Stage, textPieces } from './run-events.ts'
+import type { CallInput, CallResult, RunHandle, RunPorts, RunStart, RunUsage } from './run-contract.ts'
+import { changeGroups, OUTCOMES, type Outcome, type RunEvent, type Stage, textPieces } from './run-events.ts'
 import { RunJournal } from './run-journal.ts'
 import { shownText } from './shown-text.ts'
 import { describedBadly, type GuardedCall, guardFacts, sentence } from './stages/guardrail.ts'
@@ -20,16 +20,7 @@ import type { JudgedCall } from './stages/judge.ts'
 import { isErrorCode, type Stopped, stopped, type Verdict, type VerdictFacts, word } from './verdict.ts'
 
 const AUDIT_CHARACTERS = 200
-const STATUSES: ReadonlySet<string> = new Set<CallStatus>([
-  'done',
-  'failed',
-  'blocked',
-  'denied',
-  'expired',
-  'cancelled',
-  'unknown',
-  'interrupted'
-])
+const STATUSES: ReadonlySet<string> = new Set(OUTCOMES)
 
 export class RunSession implements RunHandle {
   readonly ports: RunPorts
@@ -99,7 +90,7 @@ export class RunSession implements RunHandle {
   earlierResult(call: number): CallResult | null {
     const earlier = this.recordedCall(call)
     if (earlier === null || earlier.audit === null || !STATUSES.has(earlier.audit.status)) return null
-    const status = earlier.audit.status as CallStatus
+    const status = earlier.audit.status as Outcome
     const text = earlier.output === null ? earlier.audit.result : shownText(earlier.output, earlier.outputFile)
     return { call, status, text, reason: 'recorded' }
   }

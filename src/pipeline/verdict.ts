@@ -2,8 +2,7 @@
 
 import { ERRORS, type ErrorCode } from '../base/errors.ts'
 import type { Tier } from '../policy/contract.ts'
-import type { CallStatus } from './run-contract.ts'
-import type { RunEvent } from './run-events.ts'
+import type { Outcome, RunEvent } from './run-events.ts'
 
 export interface VerdictFacts {
   readonly subject: RunEvent<'stage-decided'>['subject']
@@ -24,7 +23,7 @@ export interface Passed<Next> extends VerdictFacts {
 }
 export interface Stopped extends VerdictFacts {
   readonly passes: false
-  readonly status: Exclude<CallStatus, 'done'>
+  readonly status: Exclude<Outcome, 'done'>
 }
 export type Verdict<Next> = Passed<Next> | Stopped
 

@@ -18,6 +18,7 @@ import type {
   TierName,
   ToolRecord
 } from '../node/run-api.ts'
+import { OUTCOMES } from '../pipeline/run-events.ts'
 import { memberRef } from './result-schemas.ts'
 
 const count = z.int().nonnegative()
@@ -30,14 +31,7 @@ export const TASK_STATES = [
   'assigned',
   'running',
   'waiting-approval',
-  'done',
-  'failed',
-  'blocked',
-  'denied',
-  'expired',
-  'cancelled',
-  'interrupted',
-  'unknown'
+  ...OUTCOMES
 ] as const satisfies readonly TaskState[]
 export const TIER_NAMES = ['read-only', 'internal', 'external', 'irreversible'] as const satisfies readonly TierName[]
 const tier: z.ZodType<TierName> = z.enum(TIER_NAMES)

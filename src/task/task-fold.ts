@@ -11,7 +11,7 @@ import {
   type RecordedRun,
   type TaskEvent
 } from '../pipeline/recorded-run.ts'
-import { type RunEventType, tryParseRunEvent } from '../pipeline/run-events.ts'
+import { OUTCOMES, type RunEventType, tryParseRunEvent } from '../pipeline/run-events.ts'
 import { TIERS, type Tier } from '../policy/contract.ts'
 import { inChainOrder } from './task-events.ts'
 import type { TaskState } from './task-records.ts'
@@ -125,16 +125,7 @@ export function undecidedRequest(call: RecordedCall): Recorded<'approval-request
   return decided ? null : (call.requests.at(-1) ?? null)
 }
 
-const ENDED: ReadonlySet<TaskState> = new Set([
-  'done',
-  'failed',
-  'blocked',
-  'denied',
-  'expired',
-  'cancelled',
-  'interrupted',
-  'unknown'
-])
+const ENDED: ReadonlySet<TaskState> = new Set<TaskState>(OUTCOMES)
 
 /** Nothing more happens by itself, or nobody knows. */
 export function hasEnded(state: TaskState): boolean {

@@ -1,24 +1,14 @@
 // Tasks, runs and approvals as the local API shows them: plain JSON values.
 
+import type { Outcome } from '../pipeline/run-events.ts'
+
 /** A member for people: its peer id and its name. */
 export interface MemberRef {
   readonly peerId: string
   readonly name: string
 }
 
-export type TaskState =
-  | 'submitted'
-  | 'assigned'
-  | 'running'
-  | 'waiting-approval'
-  | 'done'
-  | 'failed'
-  | 'blocked'
-  | 'denied'
-  | 'expired'
-  | 'cancelled'
-  | 'interrupted'
-  | 'unknown'
+export type TaskState = 'submitted' | 'assigned' | 'running' | 'waiting-approval' | Outcome
 export type TierName = 'read-only' | 'internal' | 'external' | 'irreversible'
 
 export interface TaskRecord {
