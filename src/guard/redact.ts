@@ -15,7 +15,7 @@ const PRIVATE_KEY_END = /-----END (?:[A-Z0-9]{1,16} ){0,3}PRIVATE KEY(?: BLOCK)?
 
 /** A telling name with its sign; what follows is the value. */
 const NAMED =
-  /((?:password|passwd|passphrase|pwd|secret|api[_-]?key|apikey|access[_-]?key|secret[_-]?key|auth[_-]?token|access[_-]?token|refresh[_-]?token|client[_-]?secret|private[_-]?key)\\?["']?\s?[:=]\s?\\?["']?)(?!\[redacted:|\$\{|true\b|false\b|null\b|undefined\b)/
+  /((?:password|passwd|passphrase|pwd(?!=\/)|secret|api[_-]?key|apikey|access[_-]?key|secret[_-]?key|auth[_-]?token|access[_-]?token|refresh[_-]?token|client[_-]?secret|private[_-]?key)\\?["']?\s?[:=]\s?\\?["']?)(?!\[redacted:|\$\{|true\b|false\b|null\b|undefined\b)/
     .source
 
 const SHAPES: readonly SecretShape[] = [

@@ -163,8 +163,8 @@ class Libp2pNetwork implements MeshNetwork {
     return this.#started === null ? 0 : await this.#gossip.publish(data)
   }
 
-  async request(peer: PeerKey, body: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
-    return await this.#running().requests.request(peer, body, signal)
+  async request(peer: PeerKey, body: Uint8Array, signal?: AbortSignal, timeoutMs?: number): Promise<Uint8Array> {
+    return await this.#running().requests.request(peer, body, signal, timeoutMs)
   }
 
   async connect(addresses: readonly string[], signal?: AbortSignal): Promise<PeerKey> {

@@ -121,7 +121,7 @@ export interface MeshNetwork {
   /** Gossips; returns the number of peers it was sent to. */
   publish(data: Uint8Array): Promise<number>
   /** PEER_UNREACHABLE, TIMEOUT. */
-  request(peer: PeerKey, body: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>
+  request(peer: PeerKey, body: Uint8Array, signal?: AbortSignal, timeoutMs?: number): Promise<Uint8Array>
   /** Dials a main host and waits for both hellos. PEER_ID_MISMATCH, PEER_UNREACHABLE, PEER_ADDRESS_INVALID, PEER_NOT_ADMITTED. */
   connect(addresses: readonly string[], signal?: AbortSignal): Promise<PeerKey>
   /** Client side of a door conversation; works before `start`. PEER_ID_MISMATCH, PEER_UNREACHABLE, PEER_ADDRESS_INVALID, TIMEOUT. */

@@ -10,6 +10,8 @@ import { tryPeerKeyOf } from './peer-key.ts'
 
 export const RPC_PROTOCOL = '/pmesh/rpc/1'
 const TIMEOUT_MS = 10_000
+/** An answer that takes longer is nobody's any more. */
+const SERVE_MS_MAX = 60_000
 const LIMITS_OF_REQUEST = { messageBytesMax: 64 * 1024, messagesMax: 1 }
 const STREAMS_MAX = 16
 
@@ -36,10 +38,15 @@ export class Requests {
   }
 
   /** PEER_UNREACHABLE, TIMEOUT, or the reason of `signal`. */
-  async request(peer: PeerKey, body: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
+  async request(
+    peer: PeerKey,
+    body: Uint8Array,
+    signal?: AbortSignal,
+    timeoutMs: number = TIMEOUT_MS
+  ): Promise<Uint8Array> {
     const connection = this.#ports.connectionOf(peer)
     if (connection === null) throw new MeshError('PEER_UNREACHABLE', 'the peer is not connected', { details: { peer } })
-    const deadline = new Deadline(TIMEOUT_MS, 'the request', signal)
+    const deadline = new Deadline(timeoutMs, 'the request', signal)
     let conversation: Conversation | null = null
     try {
       const stream = await connection.newStream(RPC_PROTOCOL, { signal: deadline.signal })
@@ -64,7 +71,7 @@ export class Requests {
       stream.abort(new Error('no hello yet'))
       return
     }
-    const deadline = new Deadline(TIMEOUT_MS, 'the request')
+    const deadline = new Deadline(SERVE_MS_MAX, 'the request')
     const conversation = new Conversation(stream, LIMITS_OF_REQUEST, deadline)
     try {
       const answer = await this.#ports.handle(peer, await conversation.receive())

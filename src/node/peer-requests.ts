@@ -32,9 +32,15 @@ export class PeerRequests {
   }
 
   /** PEER_UNREACHABLE, TIMEOUT, and the code that the member answered with. */
-  async ask(peer: PeerKey, method: string, params: unknown, signal?: AbortSignal): Promise<unknown> {
+  async ask(
+    peer: PeerKey,
+    method: string,
+    params: unknown,
+    signal?: AbortSignal,
+    timeoutMs?: number
+  ): Promise<unknown> {
     const body = encodePeerRequest({ method, params: Buffer.from(JSON.stringify(params)) })
-    const response = tryDecodePeerResponse(await this.#network().request(peer, body, signal))
+    const response = tryDecodePeerResponse(await this.#network().request(peer, body, signal, timeoutMs))
     if (response === null) throw new MeshError('PEER_UNREACHABLE', `the member’s answer to ${method} is not readable`)
     if ('error' in response) throw new MeshError(response.error, `the member refused ${method}`)
     return parsed(response.result)

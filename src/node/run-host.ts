@@ -4,6 +4,7 @@
 import { join } from 'node:path'
 import { toHex, utf8 } from '../base/bytes.ts'
 import { type Clock, systemRandom } from '../base/clock.ts'
+import { LIMITS } from '../base/limits.ts'
 import { MeshError, messageOf } from '../base/mesh-error.ts'
 import { redactSecrets } from '../guard/redact.ts'
 import { peerIdOf } from '../identity/peer-id.ts'
@@ -25,6 +26,8 @@ import type { ToolHost } from './tool-host.ts'
 
 /** Servers bring tools and agents.toml changes at any time; what is not new is not said again. */
 const ANNOUNCE_EVERY_MS = 15_000
+/** A judge's own time, and that of the vote on its way into the log. */
+const JUDGE_ASK_MS = LIMITS.judgeTimeMsMax + 5_000
 const BUDGET_KEY = localKey('model-budget')
 /** Judging for other members; counted in the judges' own account too. */
 const MEMBERS_ACCOUNT = 'judges:members'
@@ -52,7 +55,7 @@ export class RunHost {
     this.#agents = createAgentRunner({ models: host.models, budget, guard: host.guard, clock })
     this.#remote = new RemoteJudges(
       node.log,
-      (peer, method, params, signal) => node.requests.ask(peer, method, params, signal),
+      (peer, method, params, signal) => node.requests.ask(peer, method, params, signal, JUDGE_ASK_MS),
       clock,
       {
         take: () => budget.take(MEMBERS_ACCOUNT, this.#membersBudget()),

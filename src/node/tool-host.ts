@@ -55,6 +55,7 @@ export interface ToolHost {
 export async function openToolHost(options: ToolHostOptions): Promise<ToolHost> {
   const { paths, logger } = options
   const workspaces = Workspaces.open({ paths })
+  await workspaces.sweep()
   const opening = openCommandSandbox({ workspaces })
   const [command, wasm, script] = await Promise.all([
     opening,

@@ -26,6 +26,8 @@ import { removeEntry } from './workspace-walk.ts'
 /** The user that owns nothing, on every Linux. */
 const NOBODY: SandboxUser = { uid: 65_534, gid: 65_534 }
 const ROOT_FOLDER = '/var/lib/pmesh/workspaces'
+/** Folders of processes that keep nothing: those of modules and probes. */
+const PASSING_PATTERN = /^(?:wasm|probe)-/
 const RUN_ID_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/
 /** Workspaces of one node that are kept. */
 const KEPT_MAX = 256
@@ -97,6 +99,11 @@ export class Workspaces implements FileTracker {
     const now = new Date()
     utimesSync(folder, now, now)
     return folder
+  }
+
+  /** Removes what boxes of an earlier process left that are no run's: called before the first box of this one. */
+  async sweep(): Promise<void> {
+    for (const name of readdirSync(this.folder)) if (PASSING_PATTERN.test(name)) await this.remove(name)
   }
 
   /** Removes the run's folder with everything in it; fine when there is none. */

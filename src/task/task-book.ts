@@ -11,6 +11,7 @@ import type { StoredAppend } from '../log/batch.ts'
 import type { EventLog, LogCommit } from '../log/event-log.ts'
 import { countedFilter, queryEvents } from '../log/event-query.ts'
 import { loggedEvents } from '../log/logged-event.ts'
+import type { PublicKeyHex } from '../log/statement.ts'
 import type { TaskEvent } from '../pipeline/recorded-run.ts'
 import { readTaskEvents, STATE_TYPES, taskEvent } from './task-events.ts'
 import { foldTask, isSettled, type TaskFold } from './task-fold.ts'
@@ -31,6 +32,7 @@ export type TaskListener = (task: TaskFold) => void
 
 interface Entry {
   readonly events: Map<string, TaskEvent>
+  readonly submitter: PublicKeyHex
   /** By author. */
   readonly counts: Map<string, number>
   /** Null once events came that it does not know. */
@@ -40,6 +42,10 @@ interface Entry {
 export class TaskBook {
   readonly #options: TaskBookOptions
   readonly #tasksMax: number
+  /** Open tasks of each submitter. */
+  readonly #perSubmitter = new Map<PublicKeyHex, number>()
+  /** Those of whom some were left out. */
+  readonly #capped = new Set<PublicKeyHex>()
   readonly #entries = new Map<string, Entry>()
   readonly #listeners = new Set<TaskListener>()
   readonly #loading = new Set<string>()
@@ -154,14 +160,22 @@ export class TaskBook {
   #insert(id: string, events: readonly TaskEvent[]): void {
     const fold = foldTask(id, events)
     if (fold === null || isSettled(fold)) return
-    const own = fold.submitter === this.#options.log.self
+    const { submitter } = fold
+    const ofSubmitter = this.#perSubmitter.get(submitter) ?? 0
+    const own = submitter === this.#options.log.self
+    // One member's tasks do not keep the others' out.
+    if (!own && ofSubmitter >= this.#tasksMax / 2) {
+      this.#capped.add(submitter)
+      return
+    }
     if (!own && this.#entries.size >= this.#tasksMax) {
       this.#overflown = true
       return
     }
+    this.#perSubmitter.set(submitter, ofSubmitter + 1)
     const counts = new Map<string, number>()
     for (const { author } of events) counts.set(author, (counts.get(author) ?? 0) + 1)
-    this.#entries.set(id, { events: new Map(events.map((event) => [event.id, event])), counts, fold })
+    this.#entries.set(id, { submitter, events: new Map(events.map((event) => [event.id, event])), counts, fold })
   }
 
   #tellChanged(): void {
@@ -175,8 +189,18 @@ export class TaskBook {
     }
   }
 
+  #forget(id: string): boolean {
+    const entry = this.#entries.get(id)
+    if (entry === undefined) return false
+    const left = (this.#perSubmitter.get(entry.submitter) ?? 1) - 1
+    if (left === 0) this.#perSubmitter.delete(entry.submitter)
+    else this.#perSubmitter.set(entry.submitter, left)
+    if (left <= (this.#tasksMax / 2) * REFILL_BELOW && this.#capped.delete(entry.submitter)) this.#scanWanted = true
+    return this.#entries.delete(id)
+  }
+
   #remove(id: string): void {
-    this.#entries.delete(id)
+    this.#forget(id)
     if (!this.#overflown || this.#entries.size > this.#tasksMax * REFILL_BELOW) return
     this.#overflown = false
     this.rescan()
@@ -223,7 +247,7 @@ export class TaskBook {
       this.#reading = null
     })
     const events = [...new Map([...read, ...reading.arrived].map((event) => [event.id, event])).values()]
-    const known = this.#entries.delete(id)
+    const known = this.#forget(id)
     this.#insert(id, events)
     const fold = this.#entries.get(id)?.fold ?? (known ? foldTask(id, events) : null)
     if (fold !== null) this.#tell(fold)

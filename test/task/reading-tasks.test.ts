@@ -34,6 +34,34 @@ test('a book that is full finds what waits in the log once there is room', async
   await book.stop()
 })
 
+test('one member’s tasks fill half of a book and no more; the rest are found when some of them end', async (t) => {
+  const mesh = await TaskMesh.open({ alice: {}, bob: {}, carol: {}, dave: {} })
+  t.after(() => mesh.close())
+  for (const name of ['alice', 'bob', 'dave']) mesh.cut('carol', name)
+  const [alice, bob, dave] = [mesh.node('alice'), mesh.node('bob'), mesh.node('dave')]
+  const ofBob = await bob.submit('job of bob', { on: 'carol' })
+  const ofAlice: string[] = []
+  for (let index = 0; index < 8; index++) ofAlice.push((await alice.submit(`job ${index}`, { on: 'carol' })).id)
+  await turns()
+  const book = new TaskBook({ log: dave.log, clock: dave.clock, logger: silentLogger, tasksMax: 4 })
+  t.after(() => book.stop())
+  book.start()
+  await book.settled()
+  const open = () => new Set(book.open().map(({ id }) => id))
+  assert.ok(open().has(ofBob.id), 'the newer tasks of alice do not keep it out')
+  assert.equal(ofAlice.filter((id) => open().has(id)).length, 2)
+  const seen = new Set<string>()
+  for (let round = 0; round < 10 && seen.size < ofAlice.length; round++) {
+    for (const id of ofAlice.filter((task) => open().has(task))) {
+      seen.add(id)
+      await alice.engine.taskCancel(id)
+      await turns()
+    }
+    await book.settled()
+  }
+  assert.equal(seen.size, ofAlice.length)
+})
+
 test('input of many pieces arrives whole; too much is refused; erased payloads only leave holes', async (t) => {
   const mesh = await TaskMesh.open({ alice: {}, bob: {} })
   t.after(() => mesh.close())
