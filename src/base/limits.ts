@@ -206,7 +206,7 @@ export const LIMITS = {
   /** Dynamic tools of one node. */
   toolsRegisteredMax: 256,
   /** Workers that wait started for a script: a start costs more than most scripts. */
-  scriptWorkersWarm: 2,
+  scriptWorkersWarm: 1,
   /** Workers of scripts that live at once. */
   scriptWorkersMax: 8,
   /** An interrupted script may end by itself for this long before its worker is killed. */

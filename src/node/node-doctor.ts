@@ -29,7 +29,7 @@ function sandboxLines(node: MeshNode): DoctorLine[] {
       hint: available ? '' : (advice ?? 'see docs/operating.md, “Sandboxes”')
     })
   )
-  const servers = node.run.host.servers.states().map(
+  const servers = (node.run.host.servers?.states() ?? []).map(
     ({ name, running, tools, text }): DoctorLine => ({
       section: 'tools',
       level: running ? 'ok' : 'warn',

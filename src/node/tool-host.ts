@@ -23,7 +23,7 @@ import { createCalcTool } from '../tools/calc-tool.ts'
 import { createCommandTool } from '../tools/command-tool.ts'
 import { createFetchTool } from '../tools/fetch-tool.ts'
 import { createFileTools } from '../tools/file-tools.ts'
-import { McpServers } from '../tools/mcp-servers.ts'
+import type { McpServers } from '../tools/mcp-servers.ts'
 import { createScriptTool } from '../tools/script-tool.ts'
 import { createToolBox } from '../tools/tool-box.ts'
 import { ToolRegistry, type ToolRegistryOptions } from '../tools/tool-registry.ts'
@@ -45,7 +45,8 @@ export interface ToolHost {
   readonly registry: () => ToolRegistry
   readonly workspaces: Workspaces
   readonly models: ModelBook
-  readonly servers: McpServers
+  /** Null without a section `[mcp]`. */
+  readonly servers: McpServers | null
   readonly report: SandboxReport
   /** Read anew: a changed file counts from the next call on. POLICY_INVALID, CONFIG_EXPOSED. */
   policy(): LoadedPolicy
@@ -74,20 +75,14 @@ export async function openToolHost(options: ToolHostOptions): Promise<ToolHost> 
   const reserved = builtins.map(({ descriptor }) => descriptor.name)
   const registry = openedRegistry({ folder: join(paths.home, 'tools'), reserved, script, wasm }, logger)
   const agentsFile = agentsFileOf(options)
-  const servers = new McpServers({
-    sections: mcpSections(agentsFile, logger),
-    start: mcpLaunch(command, workspaces),
-    profile: command.profile,
-    logger
-  })
-  servers.start()
+  const servers = await startServers(agentsFile, command, workspaces, logger)
   const models = openModels({
     agentsFile,
     fetchFor: (origin) => guardedFetchFor(createUrlGuard({ allowPrivate: [placeOf(origin)] }))
   })
   return {
     guard,
-    box: createToolBox([() => builtins, () => registered(registry), () => servers.tools()], logger),
+    box: createToolBox([() => builtins, () => registered(registry), () => servers?.tools() ?? []], logger),
     servers,
     registry: () => {
       if (registry instanceof ToolRegistry) return registry
@@ -103,7 +98,7 @@ export async function openToolHost(options: ToolHostOptions): Promise<ToolHost> 
     },
     policy: () => loadPolicy(paths.policy),
     close: async () => {
-      await Promise.all([script.close(), wasm.close(), servers.close()])
+      await Promise.all([script.close(), wasm.close(), servers?.close()])
       await command.close()
     }
   }
@@ -112,12 +107,13 @@ export async function openToolHost(options: ToolHostOptions): Promise<ToolHost> 
 /** Processes of modules stand in the sandbox of commands where there is one; where it cannot start them, Node's own permissions remain. */
 async function openWasm(command: CommandSandbox, workspaces: Workspaces, logger: Logger): Promise<WasmSandbox> {
   const box = wasmBox(command, workspaces)
-  if (box === null) return WasmSandbox.open()
-  const boxed = await WasmSandbox.open({ box })
+  // Nothing waits started before there is a module to run.
+  if (box === null) return WasmSandbox.open({ warm: 0 })
+  const boxed = await WasmSandbox.open({ box, warm: 0 })
   if (boxed.report.available) return boxed
   logger.warn('modules are not boxed by the operating system', { message: boxed.report.text })
   await boxed.close()
-  return WasmSandbox.open()
+  return WasmSandbox.open({ warm: 0 })
 }
 
 /** Opened, or why it could not be. */
@@ -133,6 +129,21 @@ function openedRegistry(options: ToolRegistryOptions, logger: Logger): ToolRegis
 
 function registered(registry: ToolRegistry | MeshError): readonly Tool[] {
   return registry instanceof ToolRegistry ? registry.list() : []
+}
+
+/** Begins to start the owner's MCP servers; what speaks with them is loaded only where there are any. */
+async function startServers(
+  agentsFile: AgentsFile,
+  command: CommandSandbox,
+  workspaces: Workspaces,
+  logger: Logger
+): Promise<McpServers | null> {
+  const sections = mcpSections(agentsFile, logger)
+  if (sections.length === 0) return null
+  const { McpServers } = await import('../tools/mcp-servers.ts')
+  const servers = new McpServers({ sections, start: mcpLaunch(command, workspaces), profile: command.profile, logger })
+  servers.start()
+  return servers
 }
 
 /** A section that cannot be read offers no server; the node runs without. */

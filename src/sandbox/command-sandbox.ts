@@ -24,7 +24,6 @@ import {
 import { type ControlGroup, ControlGroups } from './control-group.ts'
 import { treeUse } from './process-tree.ts'
 import { guardWorkspace, type WorkspaceGuard } from './protected-paths.ts'
-import { RuntimeBox } from './runtime-box.ts'
 import { type SandboxUser, type StopReason, superviseCall, watchUntil } from './supervisor.ts'
 import { WORKSPACE_BOUNDS, walk } from './workspace-walk.ts'
 import type { Workspaces } from './workspaces.ts'
@@ -85,6 +84,7 @@ async function openBackend(options: CommandSandboxOptions, grouped: boolean): Pr
     })
   }
   if (options.backend === 'sandbox-runtime' || process.platform !== 'linux') {
+    const { RuntimeBox } = await import('./runtime-box.ts')
     return await RuntimeBox.open({ user, folder: join(folder, '.runtime') })
   }
   return BubblewrapBox.open(options.bubblewrap ?? '/usr/bin/bwrap', user, { sharedSegments: grouped })

@@ -11,7 +11,7 @@ export interface PooledGuest {
 }
 
 export interface WarmPoolOptions<Guest extends PooledGuest> {
-  /** Guests that wait started. */
+  /** Guests that wait started from the beginning. */
   readonly warm: number
   /** Guests that live at once: starting, waiting, at work and ending. */
   readonly live: number
@@ -33,9 +33,17 @@ export class WarmPool<Guest extends PooledGuest> {
   #starting = 0
   #live = 0
   #closed = false
+  #warm: number
 
   constructor(options: WarmPoolOptions<Guest>) {
     this.#options = options
+    this.#warm = options.warm
+    this.#pump()
+  }
+
+  /** From now on so many wait started, at least. */
+  keepWarm(guests: number): void {
+    this.#warm = Math.max(this.#warm, guests)
     this.#pump()
   }
 
@@ -90,7 +98,7 @@ export class WarmPool<Guest extends PooledGuest> {
     this.#idle = this.#idle.filter((guest) => guest.alive)
     for (const guest of dead) this.release(guest)
     while (this.#waiters.length > 0 && this.#idle.length > 0) this.#waiters.shift()!.give(this.#idle.shift()!)
-    const wanted = () => this.#waiters.length + this.#options.warm - this.#idle.length - this.#starting
+    const wanted = () => this.#waiters.length + this.#warm - this.#idle.length - this.#starting
     while (this.#live < this.#options.live && wanted() > 0) this.#start()
   }
 

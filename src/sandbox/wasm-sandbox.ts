@@ -74,6 +74,11 @@ export class WasmSandbox {
     return new WasmSandbox(profile, { available, text }, launch, pool)
   }
 
+  /** To be called once there is something to run: from then on processes wait started. */
+  keepWarm(): void {
+    this.#pool.keepWarm(LIMITS.wasmProcessesWarm)
+  }
+
   /** Why this module would be refused with `memoryBytes`; null when it may run. */
   refusal(module: Uint8Array, memoryBytes: number = LIMITS.wasmMemoryBytesMax): string | null {
     return refusalOfModule(module, memoryBytes)

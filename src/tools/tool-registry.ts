@@ -175,6 +175,7 @@ export class ToolRegistry {
 
   #offer(entry: ToolEntry): Tool {
     const { script, wasm } = this.#options
+    if (entry.kind === 'wasm') wasm.keepWarm()
     const { name, kind, codeHash, parameters, permissions } = entry
     const schema = compileArguments(parameters)
     const tool: Tool = {
