@@ -19,6 +19,7 @@ import { dirname, join } from 'node:path'
 import { MeshError } from '../base/mesh-error.ts'
 import type { HomePaths } from '../config/paths.ts'
 import type { FileChange } from '../pipeline/contract.ts'
+import { isMissing } from './missing-file.ts'
 import type { SandboxUser } from './supervisor.ts'
 import { compareSnapshots, takeSnapshot, type WorkspaceSnapshot } from './workspace-snapshot.ts'
 import { removeEntry } from './workspace-walk.ts'
@@ -77,7 +78,7 @@ export class Workspaces implements FileTracker {
     const root = options.rootFolder ?? ROOT_FOLDER
     makeFolder(dirname(root), 0o755)
     makeFolder(root, 0o711)
-    const folder = join(root, createHash('sha256').update(home).digest('hex').slice(0, 16))
+    const folder = folderOf(home, root)
     sweepOrphans(root)
     makeFolder(folder, 0o711)
     writeFileSync(`${folder}${HOME_SUFFIX}`, home)
@@ -153,13 +154,34 @@ export class Workspaces implements FileTracker {
 }
 
 /** Workspaces of nodes whose home is gone, and that nobody has used for a day. */
+/** Removes what a node has outside its home: for whoever removes the home. Its node must not run. */
+export function removeWorkspacesOf(home: string): void {
+  if (process.geteuid?.() !== 0) return
+  const folder = folderOf(home, ROOT_FOLDER)
+  for (const path of [folder, `${folder}${HOME_SUFFIX}`]) rmSync(path, { recursive: true, force: true, maxRetries: 3 })
+}
+
+function folderOf(home: string, root: string): string {
+  return join(root, createHash('sha256').update(home).digest('hex').slice(0, 16))
+}
+
+/** Where the home of a node's workspaces was; '' once another process has removed the marker. */
+function markedHome(marker: string): string {
+  try {
+    return readFileSync(marker, 'utf8')
+  } catch (error) {
+    if (isMissing(error)) return ''
+    throw error
+  }
+}
+
 function sweepOrphans(root: string): void {
   const markers = readdirSync(root).filter((name) => name.endsWith(HOME_SUFFIX))
   for (const name of markers.slice(0, ORPHANS_MAX)) {
     const marker = join(root, name)
     const folder = marker.slice(0, -HOME_SUFFIX.length)
     const used = lstatSync(folder, { throwIfNoEntry: false })?.mtimeMs ?? 0
-    if (Date.now() - used < ORPHAN_MS || existsSync(readFileSync(marker, 'utf8'))) continue
+    if (Date.now() - used < ORPHAN_MS || existsSync(markedHome(marker))) continue
     for (const path of [folder, marker]) rmSync(path, { recursive: true, force: true })
   }
 }

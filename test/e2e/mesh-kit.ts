@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { removeWorkspacesOf } from '../../src/sandbox/workspaces.ts'
 import { NodeHome, type Ran, type StartOptions, until } from './node-home.ts'
 
 export { NodeHome, type Ran, until } from './node-home.ts'
@@ -85,6 +86,7 @@ export class MeshKit {
   async #cleanUp(): Promise<void> {
     await Promise.all(this.#nodes.map((node) => node.kill()))
     for (const step of this.#undo) step()
+    for (const node of this.#nodes) removeWorkspacesOf(node.folder)
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
   }
 }

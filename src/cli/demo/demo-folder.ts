@@ -4,6 +4,7 @@ import { mkdtempSync, realpathSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { homePaths, socketPath } from '../../config/paths.ts'
+import { removeWorkspacesOf } from '../../sandbox/workspaces.ts'
 import { DemoNode } from './demo-node.ts'
 
 export class DemoFolder {
@@ -43,12 +44,17 @@ export class DemoFolder {
   async remove(options: { readonly leaveHomes?: boolean } = {}): Promise<void> {
     if (this.#kept) return
     await this.stop()
-    if (options.leaveHomes !== true) rmSync(this.path, { recursive: true, force: true, maxRetries: 3 })
+    if (options.leaveHomes !== true) this.#removeHomes()
     process.off('exit', this.#removeAtOnce)
   }
 
   #removeAtOnce = (): void => {
     for (const node of this.nodes) node.kill()
+    this.#removeHomes()
+  }
+
+  #removeHomes(): void {
+    for (const { home } of this.nodes) removeWorkspacesOf(home)
     rmSync(this.path, { recursive: true, force: true, maxRetries: 3 })
   }
 }
