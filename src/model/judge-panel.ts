@@ -42,6 +42,9 @@ export interface NodeJudges extends JudgePanel {
 /** The account of judges in the daily budget. */
 export const JUDGES_ACCOUNT = 'judges'
 
+/** A judge elsewhere has its own time, and its vote a way to go. */
+const AWAY_MS = 5_000
+
 const WORDS: Readonly<Record<string, string>> = {
   MODEL_TIMEOUT: 'time-out',
   MODEL_OVERLOADED: 'overloaded',
@@ -140,7 +143,7 @@ class Panel {
     try {
       release = await judgeSlots.take(AbortSignal.any([stop, late]))
       phase = 'asked'
-      late = AbortSignal.timeout(timeMsMax)
+      late = AbortSignal.timeout(seat.kind === 'member' ? timeMsMax + AWAY_MS : timeMsMax)
       const ends = AbortSignal.any([stop, late])
       const asked = seat.kind === 'model' ? this.#modelVote(seat, request, ends) : this.#memberVote(seat, request, ends)
       return await orAborted(asked, ends)

@@ -160,7 +160,7 @@ export class RunHost {
     }
   }
 
-  /** PROTOCOL §4: with an unfit marker nothing happens outside until another member has confirmed the own log. */
+  /** With an unfit marker nothing happens outside until another member has confirmed the own log. */
   #mayAffectOutside(): boolean {
     const node = this.#node
     const members = [...node.log.view.members.values()].filter(({ removal }) => removal === null)

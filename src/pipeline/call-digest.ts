@@ -1,4 +1,4 @@
-// The digest that votes cover (PROTOCOL §8): everything that decides what a call does and where. The approver's node computes it from what it
+// The digest that votes cover (PROTOCOL §13): everything that decides what a call does and where. The approver's node computes it from what it
 // shows, the executor from what it runs; a vote for one call cannot release another.
 
 import { createHash } from 'node:crypto'

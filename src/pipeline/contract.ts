@@ -1,4 +1,4 @@
-// Ports of the run (DESIGN §8): tools, the sandbox behind them, models and judges. The pipeline knows these shapes and nothing of what
+// Ports of the run: tools, the sandbox behind them, models and judges. The pipeline knows these shapes and nothing of what
 // implements them.
 
 import type { ErrorCode } from '../base/errors.ts'

@@ -2,6 +2,7 @@
 // recorded word; nothing has an effect.
 
 import { utf8 } from '../base/bytes.ts'
+import { isMeshError } from '../base/mesh-error.ts'
 import type { Guard, GuardOrigin } from '../guard/contract.ts'
 import { guardJson } from '../guard/guard-json.ts'
 import { tryParseJsonObject } from '../log/strict-json.ts'
@@ -109,9 +110,14 @@ function policyAgain(task: ReplayTask, ports: ReplayPorts, call: RecordedCall, d
     hosts: proposed.hosts,
     argv: proposed.argv
   }
-  const ruling = ports.parsePolicy(text).decide(request)
   if (decided.rule === 'tier-above-task') return { note: 'the limit of the task decided' }
-  return { replayed: `${ruling.decision} ${ruling.rule}` }
+  try {
+    const ruling = ports.parsePolicy(text).decide(request)
+    return { replayed: `${ruling.decision} ${ruling.rule}` }
+  } catch (error) {
+    if (!isMeshError(error) || error.code !== 'POLICY_INVALID') throw error
+    return { note: 'the recorded rules are not rules that this node can read' }
+  }
 }
 
 function approvalAgain(ports: ReplayPorts, call: RecordedCall, decided: Decided): Answer {

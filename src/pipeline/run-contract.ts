@@ -41,7 +41,7 @@ export interface RunPorts {
   approval(request: OpenRequest, signal: AbortSignal): Promise<ApprovalDecision>
   /** Whether an effect that takes up to `ms` may begin: the lease outlives it (renewed when it would not), and the attempt is the current one. */
   mayStart(ms: number): Promise<boolean>
-  /** Whether an external or irreversible effect may happen now: the own marker fits or the own head is confirmed (PROTOCOL §4). */
+  /** Whether an external or irreversible effect may happen now: the own marker fits or the own head is confirmed. */
   mayAffectOutside(): boolean
   /** Hashes of policies whose text this node's chain holds already. */
   policyRecorded(hash: string): boolean

@@ -1,4 +1,4 @@
-// Payloads of the events of tasks and runs (PROTOCOL §8). Records hold ids, words and numbers; text stands in content events beside them,
+// Payloads of the events of tasks and runs (PROTOCOL §12). Records hold ids, words and numbers; text stands in content events beside them,
 // cut into pieces. A payload that does not fit its schema has no effect. Every event of a task carries the task's scope.
 
 import { createHash } from 'node:crypto'

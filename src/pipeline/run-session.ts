@@ -34,6 +34,7 @@ export class RunSession implements RunHandle {
   readonly #begun = new Map<number, number>()
   readonly #durations = new Map<number, number>()
   readonly #descriptionsNoted = new Set<string>()
+  /** Calls that came to their end, and what models cost: of earlier processes too. */
   calls = 0
   usage: RunUsage = { inputTokens: 0, outputTokens: 0, costMicros: 0 }
 
@@ -43,8 +44,11 @@ export class RunSession implements RunHandle {
     this.task = toHex(start.scope)
     this.journal = new RunJournal(start.scope, (drafts) => ports.append(drafts))
     this.#taint = new Set(start.taint.filter((taint) => taint !== 'peer' || !this.#trustsSubmitter()))
-    for (const call of start.recorded.calls.values())
+    for (const call of start.recorded.calls.values()) {
       for (const taint of call.finished?.taint ?? []) this.#taint.add(taint)
+      if (call.audit !== null) this.calls++
+    }
+    for (const model of start.recorded.models) this.#spend(model)
   }
 
   #trustsSubmitter(): boolean {
@@ -297,13 +301,17 @@ export class RunSession implements RunHandle {
     return result
   }
 
-  async recordModel(entry: Omit<RunEvent<'model-called'>, 'attempt'>): Promise<void> {
+  #spend(more: RunUsage): void {
     const { inputTokens, outputTokens, costMicros } = this.usage
     this.usage = {
-      inputTokens: inputTokens + entry.inputTokens,
-      outputTokens: outputTokens + entry.outputTokens,
-      costMicros: costMicros === null || entry.costMicros === null ? null : costMicros + entry.costMicros
+      inputTokens: inputTokens + more.inputTokens,
+      outputTokens: outputTokens + more.outputTokens,
+      costMicros: costMicros === null || more.costMicros === null ? null : costMicros + more.costMicros
     }
+  }
+
+  async recordModel(entry: Omit<RunEvent<'model-called'>, 'attempt'>): Promise<void> {
+    this.#spend(entry)
     this.journal.note('model-called', { attempt: this.start.attempt, ...entry })
     await this.journal.flush()
   }

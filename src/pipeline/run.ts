@@ -1,5 +1,5 @@
 // One call on its way through the five stages. Each stage is recorded before the next begins; what goes on is what the stage before let pass;
-// a throw, a time-out or garbage in any of them denies (DESIGN §8).
+// a throw, a time-out or garbage in any of them denies.
 
 import type { CallInput, CallResult } from './run-contract.ts'
 import type { RunSession } from './run-session.ts'

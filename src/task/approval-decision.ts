@@ -1,4 +1,4 @@
-// What a set of votes comes to (PROTOCOL §8, APPROVE-5): a pure function, so that copies, ties and late votes cannot matter. Any deny beats
+// What a set of votes comes to (PROTOCOL §13, APPROVE-5): a pure function, so that copies, ties and late votes cannot matter. Any deny beats
 // approves. Only different members count, who are members still, voted as owners on this very request and this very digest.
 
 import type { PublicKeyHex } from '../log/statement.ts'

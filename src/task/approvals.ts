@@ -1,4 +1,4 @@
-// Approvals on this node: waits for votes where the run is here, and casts votes for runs anywhere (PROTOCOL §8). Requests and votes are events; here
+// Approvals on this node: waits for votes where the run is here, and casts votes for runs anywhere (PROTOCOL §13). Requests and votes are events; here
 // is nothing that a restart could lose. A vote is cast only on what this node computed itself from what it shows.
 
 import { fromHex, toHex, utf8 } from '../base/bytes.ts'

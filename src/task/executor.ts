@@ -85,6 +85,7 @@ export class Executor {
 
   /** The book's change of a task. */
   changed(fold: TaskFold): void {
+    if (isSettled(fold)) this.#offered.delete(fold.id)
     const run = this.#active.get(fold.id)
     if (run !== undefined) run.changed(fold)
     else if (!this.#wants(fold)) this.#waiting.delete(fold.id)
@@ -186,8 +187,11 @@ export class Executor {
     this.#active.set(id, run)
     run
       .perform()
-      .then(() => this.#ended(id, null, waiting))
-      .catch((error: unknown) => this.#ended(id, error, waiting))
+      .then(
+        () => this.#ended(id, null, waiting),
+        (error: unknown) => this.#ended(id, error, waiting)
+      )
+      .catch((error: unknown) => this.#options.logger.error('a run was not put away', { message: messageOf(error) }))
   }
 
   /** Lets another run have the place while this one waits. */

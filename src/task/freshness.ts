@@ -1,4 +1,4 @@
-// What this process may act on (PROTOCOL §4): a store that was set back may have forgotten what it did, so until another member has confirmed
+// What this process may act on (PROTOCOL §13): a store that was set back may have forgotten what it did, so until another member has confirmed
 // the own head, assignments and approvals of before this start are left alone. What this process wrote itself is safe.
 
 export class Freshness {

@@ -1,4 +1,4 @@
-// Both sides of a lease (PROTOCOL §8). The executor counts from sending, on the larger of monotonic and wall time, so that it stops early; the
+// Both sides of a lease (PROTOCOL §14). The executor counts from sending, on the larger of monotonic and wall time, so that it stops early; the
 // submitter counts from writing or answering and adds to it, so that it gives the task away late. A suspended machine loses its lease.
 
 import type { Clock } from '../base/clock.ts'

@@ -1,5 +1,5 @@
 // The submitter's part of a task: it alone writes who may run it. An attempt is given once, to one member; it is given again without a person only
-// where no effect above "internal" can have happened (PROTOCOL §8). It knows nothing of what runs.
+// where no effect above "internal" can have happened (PROTOCOL §14). It knows nothing of what runs.
 
 import { fromHex, toHex } from '../base/bytes.ts'
 import { LIMITS } from '../base/limits.ts'
@@ -306,8 +306,10 @@ export class Submitter {
   async #look(): Promise<void> {
     const { book, log, freshness } = this.#options
     let own = 0
-    for (const fold of book.open()) {
-      if (fold.submitter !== log.self) continue
+    for (const { id } of book.open()) {
+      // A claim may have been granted while one before was ended.
+      const fold = book.get(id)
+      if (fold?.submitter !== log.self) continue
       own++
       if (!freshness.usable(fold.assigned?.id ?? fold.submitted.id)) continue
       if (this.#hasExpired(fold)) await this.#lock.run(fold.id, () => this.#expire(fold.id))

@@ -243,9 +243,13 @@ export class TaskBook {
     this.#loading.delete(id)
     const reading = { id, arrived: [] as TaskEvent[] }
     this.#reading = reading
-    const read = await readTaskEvents(this.#options.log, fromHex(id), STATE_TYPES).finally(() => {
+    let read: TaskEvent[]
+    try {
+      read = await readTaskEvents(this.#options.log, fromHex(id), STATE_TYPES)
+    } finally {
+      // In one turn with what follows: between them no commit may come.
       this.#reading = null
-    })
+    }
     const events = [...new Map([...read, ...reading.arrived].map((event) => [event.id, event])).values()]
     const known = this.#forget(id)
     this.#insert(id, events)

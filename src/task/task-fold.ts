@@ -1,4 +1,4 @@
-// A task as its events tell it: a pure function of the set of authorised events, so that the order of arrival cannot matter (PROTOCOL §3, §8).
+// A task as its events tell it: a pure function of the set of authorised events, so that the order of arrival cannot matter (PROTOCOL §7, §12).
 // The submitter's chain owns the task, the executor's chain its run: only the run of the highest attempt, by the member that the submitter
 // gave it to, decides. What lower attempts or other members still say is late and changes nothing (TASK-2).
 

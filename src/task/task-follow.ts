@@ -5,7 +5,7 @@ import { LIMITS } from '../base/limits.ts'
 import { MeshError } from '../base/mesh-error.ts'
 import { type Approvals, requestsOf } from './approvals.ts'
 import type { TaskBook } from './task-book.ts'
-import { hasEnded, type TaskFold } from './task-fold.ts'
+import { hasEnded, mayRepeat, type TaskFold } from './task-fold.ts'
 import type { TaskPorts } from './task-ports.ts'
 import type { ApprovalRecord, TaskRecord, TaskUpdate } from './task-records.ts'
 import { answerOf, approvalRecord, shownOutput, stageRecord, taskRecord } from './task-view.ts'
@@ -74,7 +74,8 @@ class TaskNews {
       const approval = approvalRecord(requested, memberRef, approvals)
       if (this.#isNew(`${approval.id} ${approval.state} ${approval.votes.length}`)) yield { kind: 'approval', approval }
     }
-    if (!hasEnded(record.state)) return
+    // What was broken off inside is tried again by itself.
+    if (!hasEnded(record.state) || (record.state === 'interrupted' && mayRepeat(task))) return
     this.ended = true
     yield { kind: 'end', task: record, answer: answerOf(task) }
   }

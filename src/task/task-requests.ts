@@ -1,4 +1,4 @@
-// Requests between members about tasks, as JSON (PROTOCOL §8). What does not fit is the sender's fault and is answered with a code.
+// Requests between members about tasks, as JSON (PROTOCOL §14). What does not fit is the sender's fault and is answered with a code.
 
 import { z } from 'zod'
 

@@ -1,5 +1,5 @@
 // One attempt of one task on this node: claims it, keeps its lease, and hands it to the pipeline with what an earlier process recorded. An effect
-// begins only under a lease that outlives it and is killed at the lease's end (PROTOCOL §8). What the pipeline does is not known here.
+// begins only under a lease that outlives it and is killed at the lease's end (PROTOCOL §14). What the pipeline does is not known here.
 
 import { fromHex, toHex } from '../base/bytes.ts'
 import { LIMITS } from '../base/limits.ts'
@@ -102,6 +102,9 @@ export class TaskRun {
     const fold = await this.#options.read()
     if (fold === null || fold.assigned?.executor !== log.self || hasEnded(fold.state)) return null
     this.#attempt = fold.assigned.attempt
+    // What came while the texts were read.
+    const now = this.#options.book.get(this.#task.id)
+    if (now !== null) this.changed(now)
     this.#keepLease()
     return fold
   }

@@ -161,8 +161,8 @@ export const PIPELINE_MUTANTS: readonly Mutant[] = [
     id: 'SANDBOX-3',
     what: 'output is not cut',
     file: 'src/pipeline/stages/tool.ts',
-    find: 'if (outcome.output.length <= outputBytes) return outcome',
-    replace: 'if (outcome.output.length >= 0) return outcome'
+    find: 'if (outcome.output.length <= outputBytes) return checked',
+    replace: 'if (outcome.output.length >= 0) return checked'
   },
   {
     id: 'TRACK-1',

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { MeshError } from '../../src/base/mesh-error.ts'
 import type { EventDraft } from '../../src/log/append-builder.ts'
 import { replayRun } from '../../src/pipeline/replay.ts'
+import type { AgentRunner } from '../../src/pipeline/run-contract.ts'
 import { parsePolicy } from '../../src/policy/policy-file.ts'
 import { outcome, RunKit, testTool } from './run-kit.ts'
 
@@ -88,6 +89,8 @@ test('REPLAY-1 a run is decided again from the log alone with the same verdicts 
     policyText: () => 'mode = "read-only"\n\n[[rule]]\nid = "no"\neffect = "deny"\ntool = "*"\n'
   })
   assert.equal(other.find(({ stage }) => stage === 'policy')?.equal, false)
+  const unread = replayRun(run, task, { ...ports, policyText: () => 'no rules' })
+  assert.match(unread.find(({ stage }) => stage === 'policy')?.note ?? '', /recorded rules/)
 })
 
 for (const [tier, expected] of [
@@ -109,3 +112,43 @@ for (const [tier, expected] of [
     assert.deepEqual([tool.calls.length, kit.requests.length], [1, 1])
   })
 }
+
+test('REPLAY-2 an agent that goes on in another process ends with the calls and the cost of both', async (t) => {
+  const spent = { status: 'ok', model: 'a/b', durationMs: 1, inputTokens: 10, outputTokens: 5, costMicros: 7 }
+  let begun = 0
+  const agents: AgentRunner = async (run) => {
+    const number = ++begun
+    await run.recordModel({ ...spent, step: number })
+    await run.call({ call: number, tool: 'probe', argumentText: '{"text":"hello"}', purpose: 'the test' })
+    throw number === 1 ? stopping : new MeshError('CANCELLED', 'cancelled by the test')
+  }
+  const kit = await RunKit.open(t, { tools: [testTool(() => outcome('fine'))], agents })
+  await assert.rejects(kit.execute({ kind: 'agent', name: 'helper' }), { code: 'NODE_STOPPING' })
+  await kit.execute({ kind: 'agent', name: 'helper' })
+  const finished = (await kit.fold()).finished
+  assert.deepEqual(
+    [finished?.outcome, finished?.calls, finished?.inputTokens, finished?.outputTokens, finished?.costMicros],
+    ['cancelled', 2, 20, 10, 14]
+  )
+})
+
+test('APPROVE-1 arguments that the guardrail changed are whole in the log wherever their record was torn', async (t) => {
+  const input = JSON.stringify({ text: `a\u200bb ${'words and more words '.repeat(10_000)}` })
+  for (let stopAt = 0, torn = true; torn; stopAt++) {
+    const kit = await RunKit.open(t, { tools: [testTool(() => outcome('fine'))] })
+    let appends = 0
+    const append = async (drafts: readonly EventDraft[]) => {
+      if (appends++ === stopAt) throw stopping
+      return kit.append(drafts)
+    }
+    torn = await kit.execute({ input }, undefined, { ...kit.ports(), append }).then(
+      () => false,
+      () => true
+    )
+    await kit.execute({ input })
+    const call = (await kit.fold()).calls.get(1)
+    assert.notEqual(call?.givenText, null, `stopped at append ${stopAt}`)
+    assert.notEqual(call?.argumentText, null, `stopped at append ${stopAt}`)
+    assert.ok(stopAt > 0 || torn)
+  }
+})

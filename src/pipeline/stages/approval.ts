@@ -1,4 +1,4 @@
-// Stage 3: where the rules ask, members answer. The request is bound to the digest of the exact call; no answer is no (PROTOCOL §8).
+// Stage 3: where the rules ask, members answer. The request is bound to the digest of the exact call; no answer is no (PROTOCOL §13).
 
 import { LIMITS } from '../../base/limits.ts'
 import { callDigest } from '../call-digest.ts'

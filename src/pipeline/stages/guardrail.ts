@@ -40,8 +40,8 @@ export async function guardrail(run: RunSession, input: CallInput): Promise<Verd
   }
   const verdict = guardJson(run.ports.guard, given, { subject: 'arguments', origin: originOf(run, input) })
   const facts = { ...guardFacts(verdict), subject: 'arguments' as const }
-  const isNoted = recorded !== null && (recorded.argumentText !== null || recorded.givenText !== null)
-  if (!isNoted) noteArguments(run, call, given, verdict)
+  const noted = verdict.action === 'block' ? recorded?.givenText : recorded?.argumentText
+  if (noted == null) noteArguments(run, call, given, verdict)
   if (verdict.action === 'block') return stopped('blocked', { ...facts, text: sentence(verdict) })
   const nonce = recorded?.proposed?.nonce ?? toHex(run.ports.random.bytes(16))
   const next = { input, tool, argumentText: verdict.text, argumentBytes: utf8(verdict.text), nonce }

@@ -18,7 +18,8 @@ export interface JudgedCall {
 }
 
 export async function judge(run: RunSession, call: FinishedCall): Promise<Verdict<JudgedCall>> {
-  const { outcome, input } = call
+  const { input } = call
+  const outcome = withSafeMessage(run, call)
   const scrubbed = redactSecrets(Buffer.from(outcome.output).toString('utf8'))
   const guarded = run.ports.guard.inspect(scrubbed, { subject: 'result', origin: originOf(call) })
   const facts = { ...guardFacts(guarded), subject: 'result' as const }
@@ -55,6 +56,13 @@ const PANEL_MS = 2 * LIMITS.judgeTimeMsMax
 function isSafe(verdict: JudgeVerdict, judges: number): boolean {
   const safe = verdict.votes.filter((vote) => vote.verdict === 'safe')
   return verdict.verdict === 'safe' && safe.length >= judges && !verdict.votes.some((vote) => vote.verdict === 'unsafe')
+}
+
+/** What a tool says beside its output may quote others: a server's name, a path. */
+function withSafeMessage(run: RunSession, call: FinishedCall): ToolOutcome {
+  const message = redactSecrets(call.outcome.message)
+  const { action } = run.ports.guard.inspect(message, { subject: 'result', origin: originOf(call) })
+  return { ...call.outcome, message: action === 'pass' ? message : '' }
 }
 
 function originOf(call: FinishedCall): 'web' | 'file' | 'tool' {

@@ -3,7 +3,7 @@
 import { compileArguments } from '../../policy/argument-schema.ts'
 import type { PolicyRequest, PolicyVerdict } from '../../policy/contract.ts'
 import { TIERS, type Tier } from '../../policy/contract.ts'
-import type { JsonObject, Tool } from '../contract.ts'
+import type { JsonObject, Tool, ToolTouch } from '../contract.ts'
 import type { RunSession } from '../run-session.ts'
 import { passed, type Stopped, stopped, type Verdict } from '../verdict.ts'
 import type { GuardedCall } from './guardrail.ts'
@@ -16,6 +16,7 @@ export interface PermittedCall extends GuardedCall {
   readonly ruling: PolicyVerdict
   /** Hash of the rules that gave it. */
   readonly policy: string
+  readonly touch: ToolTouch
 }
 
 export async function policy(run: RunSession, call: GuardedCall): Promise<Verdict<PermittedCall>> {
@@ -50,7 +51,8 @@ export async function policy(run: RunSession, call: GuardedCall): Promise<Verdic
     const why = `the call is ${ruling.tier}, the task allows ${run.start.tierMax} at most`
     return { ...deny('tier-above-task', why), tier: ruling.tier }
   }
-  return passed({ ...call, tool, arguments: checked.value, workspace, ruling, policy: rules.hash }, facts)
+  const touch = { paths: request.paths, hosts: request.hosts, argv: request.argv }
+  return passed({ ...call, tool, arguments: checked.value, workspace, ruling, policy: rules.hash, touch }, facts)
 }
 
 /** What cannot be recorded is not run (AUDIT-2): room in `call-proposed` for all that the rules were asked. */

@@ -6,7 +6,7 @@ import { messageOf } from '../../base/mesh-error.ts'
 import { compileArguments } from '../../policy/argument-schema.ts'
 import type { ToolOutcome } from '../contract.ts'
 import type { RunSession } from '../run-session.ts'
-import { passed, type Stopped, stopped, type Verdict, word } from '../verdict.ts'
+import { isErrorCode, passed, type Stopped, stopped, type Verdict, word } from '../verdict.ts'
 import { type ApprovedCall, digestOf } from './approval.ts'
 
 /** A call that ran. */
@@ -33,7 +33,7 @@ export async function tool(run: RunSession, call: ApprovedCall): Promise<Verdict
   const begun = run.ports.clock.monotonic()
   const outcome = await runBounded(run, call)
   const durationMs = run.ports.clock.monotonic() - begun
-  run.taintBy(call.tool.descriptor.taints, call.tool.touches(call.arguments))
+  run.taintBy(call.tool.descriptor.taints, call.touch)
   run.noteFinished(call.input.call, outcome, durationMs)
   const facts = {
     subject: 'call' as const,
@@ -45,7 +45,7 @@ export async function tool(run: RunSession, call: ApprovedCall): Promise<Verdict
   return passed({ ...call, outcome, durationMs }, facts)
 }
 
-/** What must hold at the moment of the effect, whatever was true before (PROTOCOL §8). */
+/** What must hold at the moment of the effect, whatever was true before (PROTOCOL §13). */
 async function lastChecks(run: RunSession, call: ApprovedCall): Promise<Stopped | null> {
   const { tool, ruling, request } = call
   const refuse = (rule: string, text: string, status: Stopped['status'] = 'denied'): Stopped =>
@@ -116,6 +116,14 @@ const STATUSES: ReadonlySet<unknown> = new Set(['ok', 'error', 'timeout', 'memor
 function checkedOutcome(outcome: ToolOutcome, outputBytes: number): ToolOutcome {
   if (!STATUSES.has(outcome?.status) || !(outcome.output instanceof Uint8Array) || !Array.isArray(outcome.changes))
     return { ...FAILED, message: 'the tool gave no outcome' }
-  if (outcome.output.length <= outputBytes) return outcome
-  return { ...outcome, output: outcome.output.subarray(0, outputBytes), truncated: true }
+  const { exitCode, signal, code, message } = outcome
+  const checked = {
+    ...outcome,
+    exitCode: Number.isSafeInteger(exitCode) ? exitCode : null,
+    signal: typeof signal === 'string' ? signal : null,
+    code: code !== null && isErrorCode(code) ? code : null,
+    message: typeof message === 'string' ? message : ''
+  }
+  if (outcome.output.length <= outputBytes) return checked
+  return { ...checked, output: outcome.output.subarray(0, outputBytes), truncated: true }
 }
