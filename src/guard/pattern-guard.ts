@@ -32,11 +32,18 @@ interface Hit {
 
 /** The pattern layer. `patterns` is the table to use; anything that throws in it blocks. */
 export function createPatternGuard(patterns: readonly GuardPattern[] = PATTERNS): Guard {
-  return failClosed({ name: PATTERN_GUARD_NAME, inspect: (text, context) => inspect(patterns, text, context) })
+  // A result is looked at by the judge stage and once more by the offline judge.
+  let last: { readonly text: string; readonly blockAt: number; readonly verdict: GuardVerdict } | null = null
+  const looked = (text: string, { origin }: GuardContext): GuardVerdict => {
+    const blockAt = origin === 'owner' ? BLOCK_OWNER_AT : BLOCK_AT
+    if (last?.text !== text || last.blockAt !== blockAt)
+      last = { text, blockAt, verdict: inspect(patterns, text, blockAt) }
+    return last.verdict
+  }
+  return failClosed({ name: PATTERN_GUARD_NAME, inspect: looked })
 }
 
-function inspect(patterns: readonly GuardPattern[], text: string, context: GuardContext): GuardVerdict {
-  const blockAt = context.origin === 'owner' ? BLOCK_OWNER_AT : BLOCK_AT
+function inspect(patterns: readonly GuardPattern[], text: string, blockAt: number): GuardVerdict {
   const findings: GuardFinding[] = []
   let score = 0
   for (let start = 0; start === 0 || start + OVERLAP_UNITS < text.length; start += WINDOW_UNITS - OVERLAP_UNITS) {

@@ -155,7 +155,7 @@ export class RunHost {
       tools: host.box,
       judges: this.#judges,
       mayAffectOutside: () => this.#mayAffectOutside(),
-      workspace: () => host.workspaces.prepare(name),
+      workspace: async (make: boolean) => (make ? await host.workspaces.prepare(name) : host.workspaces.place(name)),
       keepResult: (call: number, bytes: Uint8Array) => this.#results.keep(`${name}-${call}`, bytes)
     }
   }

@@ -25,6 +25,8 @@ export interface ToolDescriptor {
   /** Whether its output taints the run, and how; null: trusted. */
   readonly taints: 'web' | 'file' | 'tool' | null
   readonly limits: ToolLimits
+  /** False: it touches nothing of the run's folder, which is then only named. */
+  readonly usesWorkspace?: boolean
 }
 
 export interface ToolLimits {

@@ -61,6 +61,19 @@ export interface RecordedRun {
   finished: Recorded<'run-finished'> | null
 }
 
+const payloads = new WeakMap<TaskEvent, object | null>()
+
+/** The payload of an event of that type, read once; null when it does not fit. */
+export function payloadOf<Type extends RunEventType>(event: TaskEvent, type: Type): RunEvent<Type> | null {
+  if (event.type !== type) return null
+  let payload = payloads.get(event)
+  if (payload === undefined) {
+    payload = tryParseRunEvent(type, event.payload)
+    payloads.set(event, payload)
+  }
+  return payload as RunEvent<Type> | null
+}
+
 /** Events of `executor` for `attempt`, in any order. */
 export function foldRun(events: Iterable<TaskEvent>, executor: PublicKeyHex, attempt: number): RecordedRun {
   const own = [...events].filter((event) => event.author === executor)
@@ -92,7 +105,7 @@ class RunFold {
   add(event: TaskEvent): void {
     const { type } = event
     if (!Object.hasOwn(RUN_EVENTS, type)) return
-    const payload = tryParseRunEvent(type as RunEventType, event.payload) as { attempt?: number; call?: number } | null
+    const payload = payloadOf(event, type as RunEventType) as { attempt?: number; call?: number } | null
     if (payload === null || payload.attempt !== this.#run.attempt) return
     const entry = { ...payload, id: event.id, timeMs: event.timeMs }
     if (payload.call === undefined) this.#addToRun(type, entry as never)

@@ -45,8 +45,8 @@ export interface RunPorts {
   mayAffectOutside(): boolean
   /** Hashes of policies whose text this node's chain holds already. */
   policyRecorded(hash: string): boolean
-  /** The folder of this run: made when it is first asked for. */
-  workspace(): Promise<string>
+  /** The folder of this run, made unless nothing but its name is needed. */
+  workspace(make: boolean): Promise<string>
   /** Keeps a result that is too long for events as a file of the run; its name. */
   keepResult(call: number, bytes: Uint8Array): Promise<string>
   /** Live text of a model or a tool, for whoever follows here; not recorded. */

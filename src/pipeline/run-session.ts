@@ -79,11 +79,12 @@ export class RunSession implements RunHandle {
 
   /** Unless everything that the call touched is on the owner's list. */
   taintBy(taint: ToolDescriptor['taints'], { paths, hosts }: ToolTouch): void {
+    if (taint === null) return
     const trust = this.rules?.trust
     const trusted =
       (taint === 'web' && hosts.length > 0 && hosts.every((host) => trust?.host(host))) ||
       (taint === 'file' && paths.length > 0 && paths.every((path) => trust?.file(path)))
-    if (taint !== null && !trusted) this.#taint.add(taint)
+    if (!trusted) this.#taint.add(taint)
   }
 
   recordedCall(call: number): RecordedCall | null {

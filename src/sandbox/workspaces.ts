@@ -32,6 +32,8 @@ const PASSING_PATTERN = /^(?:wasm|probe)-/
 const RUN_ID_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/
 /** Workspaces of one node that are kept. */
 const KEPT_MAX = 256
+/** So many go at once when there are too many. */
+const ROOM = 16
 /** Beside a node's folder: where its home is. */
 const HOME_SUFFIX = '.home'
 const ORPHAN_MS = 86_400_000
@@ -87,7 +89,7 @@ export class Workspaces implements FileTracker {
 
   /** The run's folder, made when it is missing. HOME_INVALID, FILE_REFUSED. */
   async prepare(runId: string): Promise<string> {
-    const folder = this.#place(runId)
+    const folder = this.place(runId)
     const stats = lstatSync(folder, { throwIfNoEntry: false })
     if (stats === undefined) {
       await this.#makeRoom()
@@ -109,7 +111,7 @@ export class Workspaces implements FileTracker {
 
   /** Removes the run's folder with everything in it; fine when there is none. */
   async remove(runId: string): Promise<void> {
-    const folder = this.#place(runId)
+    const folder = this.place(runId)
     this.#snapshots.delete(folder)
     const stats = lstatSync(folder, { throwIfNoEntry: false })
     if (stats !== undefined) await removeEntry(Buffer.from(folder), stats.isDirectory() ? 'folder' : 'other')
@@ -137,7 +139,8 @@ export class Workspaces implements FileTracker {
     return compareSnapshots(before, after)
   }
 
-  #place(runId: string): string {
+  /** Where the run's folder is, made or not. FILE_REFUSED. */
+  place(runId: string): string {
     if (!RUN_ID_PATTERN.test(runId)) throw new MeshError('FILE_REFUSED', 'this is not the id of a run')
     return join(this.folder, runId)
   }
@@ -149,11 +152,10 @@ export class Workspaces implements FileTracker {
       .map((name) => ({ name, stats: lstatSync(join(this.folder, name), { throwIfNoEntry: false }) }))
       .filter((row): row is { name: string; stats: Stats } => row.stats !== undefined)
       .sort((a, b) => a.stats.mtimeMs - b.stats.mtimeMs)
-    for (const { name } of byAge.slice(0, names.length - KEPT_MAX + 1)) await this.remove(name)
+    for (const { name } of byAge.slice(0, names.length - KEPT_MAX + ROOM)) await this.remove(name)
   }
 }
 
-/** Workspaces of nodes whose home is gone, and that nobody has used for a day. */
 /** Removes what a node has outside its home: for whoever removes the home. Its node must not run. */
 export function removeWorkspacesOf(home: string): void {
   if (process.geteuid?.() !== 0) return
@@ -175,6 +177,7 @@ function markedHome(marker: string): string {
   }
 }
 
+/** Workspaces of nodes whose home is gone, and that nobody has used for a day. */
 function sweepOrphans(root: string): void {
   const markers = readdirSync(root).filter((name) => name.endsWith(HOME_SUFFIX))
   for (const name of markers.slice(0, ORPHANS_MAX)) {

@@ -29,14 +29,27 @@ export function taskEvent(event: LoggedEvent): TaskEvent | null {
   if (!event.authorised || event.chain !== 0 || !isRunEventType(event.type)) return null
   const { author, epoch, seq, type, payload } = event
   if (payload !== null && payload.length > STATE_PAYLOAD_BYTES_MAX && STATE_TYPES.has(type)) return null
-  return {
-    id: toHex(event.id),
-    author,
-    epoch,
-    seq,
-    timeMs: event.stamp.ms,
-    type,
-    payload: payload === null ? null : copyBytes(payload)
+  const id = toHex(event.id)
+  const isSmall = payload !== null && payload.length <= RECENT_BYTES_MAX
+  const known = isSmall ? recent.get(id) : undefined
+  if (known !== undefined) return known
+  const bytes = payload === null ? null : copyBytes(payload)
+  const read = { id, author, epoch, seq, timeMs: event.stamp.ms, type, payload: bytes }
+  if (isSmall) remember(read)
+  return read
+}
+
+/** Small events that were read lately: an id is one event for ever, and what was parsed of it need not be parsed again. */
+const recent = new Map<string, TaskEvent>()
+const RECENT_MAX = 2048
+const RECENT_BYTES_MAX = 1024
+
+function remember(event: TaskEvent): void {
+  recent.set(event.id, event)
+  if (recent.size <= RECENT_MAX) return
+  for (const oldest of recent.keys()) {
+    recent.delete(oldest)
+    break
   }
 }
 

@@ -6,12 +6,13 @@ import { LIMITS } from '../base/limits.ts'
 import type { PublicKeyHex } from '../log/statement.ts'
 import {
   foldRun,
+  payloadOf,
   type Recorded,
   type RecordedCall,
   type RecordedRun,
   type TaskEvent
 } from '../pipeline/recorded-run.ts'
-import { OUTCOMES, type RunEventType, tryParseRunEvent } from '../pipeline/run-events.ts'
+import { OUTCOMES, type RunEventType } from '../pipeline/run-events.ts'
 import { TIERS, type Tier } from '../policy/contract.ts'
 import { inChainOrder } from './task-events.ts'
 import type { TaskState } from './task-records.ts'
@@ -77,8 +78,7 @@ function submission(
 }
 
 function parsed<Type extends RunEventType>(event: TaskEvent, type: Type): Recorded<Type> | null {
-  if (event.type !== type) return null
-  const payload = tryParseRunEvent(type, event.payload)
+  const payload = payloadOf(event, type)
   return payload === null ? null : { ...payload, id: event.id, timeMs: event.timeMs }
 }
 

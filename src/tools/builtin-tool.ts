@@ -43,6 +43,7 @@ export interface BuiltinDefinition<Arguments> {
   readonly arguments: z.ZodType<Arguments>
   readonly tier: Tier
   readonly taints: ToolDescriptor['taints']
+  readonly usesWorkspace?: false
   touches?(args: NoInfer<Arguments>): Partial<ToolTouch>
   /** Throws MeshError for what cannot be done. */
   run(args: NoInfer<Arguments>, call: BuiltinCall): Promise<BuiltinResult>
@@ -72,6 +73,7 @@ export function builtinTool<Arguments>(definition: BuiltinDefinition<Arguments>)
     descriptionUntrusted: false,
     parameters,
     tier: definition.tier,
+    ...(definition.usesWorkspace === false ? { usesWorkspace: false } : {}),
     hash: createHash('sha256').update(JSON.stringify({ name, version, parameters })).digest('hex'),
     profile: PROFILE,
     taints: definition.taints,

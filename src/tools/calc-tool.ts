@@ -17,6 +17,7 @@ export function createCalcTool(): Tool {
     arguments: z.strictObject({ expression: z.string().min(1).max(LIMITS.calcTextMax) }),
     tier: 'read-only',
     taints: null,
+    usesWorkspace: false,
     async run({ expression }) {
       return { output: formatFraction(evaluateExpression(expression)) }
     }

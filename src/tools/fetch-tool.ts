@@ -34,6 +34,7 @@ export function createFetchTool(guard: UrlGuard): Tool {
     arguments: ARGUMENTS,
     tier: 'external',
     taints: 'web',
+    usesWorkspace: false,
     // What the guard refuses by its spelling alone is not asked about: a throw denies.
     touches: ({ url }) => ({ hosts: [hostOf(guard.check(url).href)] }),
     async run({ url, method = 'GET', headers = {}, body }, call) {

@@ -46,6 +46,7 @@ export function createScriptTool(sandbox: ScriptSandbox): Tool {
       descriptionUntrusted: false,
       parameters: PARAMETERS,
       tier: 'read-only',
+      usesWorkspace: false,
       hash: createHash('sha256')
         .update(JSON.stringify(['script', VERSION, PARAMETERS]))
         .digest('hex'),

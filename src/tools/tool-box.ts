@@ -25,7 +25,8 @@ const DESCRIPTOR = z.strictObject({
     outputBytes: LIMIT.max(LIMITS.toolOutputBytesMax),
     processes: LIMIT.max(LIMITS.toolProcessesMax),
     fileBytes: LIMIT.max(LIMITS.toolFileBytesMax)
-  })
+  }),
+  usesWorkspace: z.boolean().optional()
 })
 const NAME = /^[a-z][a-z0-9_]{0,99}$/
 const BUILTIN_NAME = /^[a-z][a-z0-9_]{0,99}(?:\.[a-z][a-z0-9_]{0,99})?$/

@@ -56,8 +56,8 @@ export const PIPELINE_MUTANTS: readonly Mutant[] = [
     id: 'POLICY-3',
     what: 'results taint nothing',
     file: 'src/pipeline/run-session.ts',
-    find: 'if (taint !== null && !trusted) this.#taint.add(taint)',
-    replace: 'if (taint !== null && trusted) this.#taint.add(taint)'
+    find: 'if (!trusted) this.#taint.add(taint)',
+    replace: 'if (trusted) this.#taint.add(taint)'
   },
   {
     id: 'POLICY-3',

@@ -60,6 +60,7 @@ function isSafe(verdict: JudgeVerdict, judges: number): boolean {
 
 /** What a tool says beside its output may quote others: a server's name, a path. */
 function withSafeMessage(run: RunSession, call: FinishedCall): ToolOutcome {
+  if (call.outcome.message === '') return call.outcome
   const message = redactSecrets(call.outcome.message)
   const { action } = run.ports.guard.inspect(message, { subject: 'result', origin: originOf(call) })
   return { ...call.outcome, message: action === 'pass' ? message : '' }

@@ -32,7 +32,7 @@ export async function policy(run: RunSession, call: GuardedCall): Promise<Verdic
   const before = run.recordedCall(input.call)?.proposed?.policy ?? rules.hash
   if (before !== rules.hash)
     return { ...deny('policy-changed', 'the rules are not those that the call began under'), status: 'interrupted' }
-  const workspace = await run.ports.workspace()
+  const workspace = await run.ports.workspace(descriptor.usesWorkspace !== false)
   const request = policyRequest(run, call, tool, checked.value)
   if (!fitsProposal(request)) return deny('call-too-large', 'what the call touches does not fit its record')
   run.notePolicy(rules)
