@@ -103,7 +103,8 @@ describe('agents and judges of two nodes', () => {
     assert.equal(last?.headers.authorization, `Bearer ${key}`)
     assert.equal(last?.body.messages.at(-1)?.content, 'what do pipes carry?')
     const streamed = await (async () => {
-      server.reply({ kind: 'text', text: 'one two three', pieces: 3 })
+      // Live text is for those who follow already.
+      server.reply({ kind: 'text', text: 'one two three', pieces: 3, pauseMs: 300 })
       return linesOf(await ask(alice, 'count', '--json'))
     })()
     assert.ok(streamed.some(({ kind }) => kind === 'text'))

@@ -16,6 +16,8 @@ interface Counted {
   readonly usage?: { readonly input: number; readonly output: number } | null
   /** Pieces that each text and each argument text is sent in. */
   readonly pieces?: number
+  /** Between two pieces. */
+  readonly pauseMs?: number
 }
 
 export type ChatReply =
@@ -161,7 +163,8 @@ function send(response: ServerResponse, chat: RecordedChat, reply: ChatReply): v
       return sendEvents(response, reply.events)
     default:
       if (chat.path.endsWith('/messages')) sendAnthropic(response, reply)
-      else if (chat.body.stream === true) sendEvents(response, [...completionEvents(reply), '[DONE]'])
+      else if (chat.body.stream === true)
+        sendSlowly(response, [...completionEvents(reply), '[DONE]'], reply.pauseMs ?? 0)
       else sendWhole(response, reply)
   }
 }
@@ -186,6 +189,18 @@ function sendEvents(response: ServerResponse, events: readonly string[]): void {
   head(response)
   for (const event of events) response.write(`data: ${event}\n\n`)
   response.end()
+}
+
+function sendSlowly(response: ServerResponse, events: readonly string[], pauseMs: number): void {
+  if (pauseMs === 0) return sendEvents(response, events)
+  head(response)
+  const left = [...events]
+  const timer = setInterval(() => {
+    const event = left.shift()
+    if (event !== undefined) response.write(`data: ${event}\n\n`)
+    if (left.length === 0) response.end()
+  }, pauseMs)
+  response.on('close', () => clearInterval(timer))
 }
 
 function sendCut(response: ServerResponse, at: 'start' | 'head' | 'text' | 'call'): void {
