@@ -70,6 +70,8 @@ test('CHAIN-13 restored with nobody reachable it holds its writes until a person
   const [ada, bob] = await kit.mesh('ada', 'bob')
   assert.ok(ada && bob)
   await ada.append('1', '2')
+  // The backup holds something of bob's: alone, nobody could tell ada of it.
+  await converged([ada, bob])
   await ada.stop()
   const backup = backUp(ada, 'backup')
   await ada.start()
