@@ -1,5 +1,7 @@
 // JSON for a person's eyes with every token as it was written: parsing and printing again would show another number than the one that runs.
 
+import { isJson } from '../base/json-text.ts'
+
 const TOKEN = /"(?:[^"\\]+|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g
 const INDENT_MAX = 40
 
@@ -26,14 +28,4 @@ export function indentJson(text: string): string[] {
   }
   lines.push(line)
   return lines
-}
-
-export function isJson(text: string): boolean {
-  try {
-    JSON.parse(text)
-    return true
-  } catch (error) {
-    if (error instanceof SyntaxError) return false
-    throw error
-  }
 }

@@ -1,9 +1,9 @@
 // Text that may be given as an argument or, by -, on stdin.
 
+import { isJson } from '../base/json-text.ts'
 import { LIMITS } from '../base/limits.ts'
 import { MeshError } from '../base/mesh-error.ts'
 import type { CommandContext } from './command-context.ts'
-import { isJson } from './exact-json.ts'
 
 /** The argument, or all of stdin for `-`. TASK_INPUT_TOO_LARGE; USAGE when it is not UTF-8. */
 export async function readInput(context: CommandContext, text: string, bytesMax: number): Promise<string> {

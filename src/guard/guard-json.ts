@@ -1,6 +1,7 @@
 // A guard over JSON: arguments and results of tools. Every string, keys included, is looked at alone and all of them together;
 // what a guard changes stays JSON of the same structure, because only string literals are rewritten in place.
 
+import { isJson } from '../base/json-text.ts'
 import type { Guard, GuardContext, GuardFinding, GuardVerdict } from './contract.ts'
 import { blockVerdict, failClosed } from './fail-closed.ts'
 
@@ -53,16 +54,6 @@ function inspectJson(guard: Guard, jsonText: string, context: GuardContext): Gua
 function wholeText(verdict: GuardVerdict, text: string): GuardVerdict {
   const findings = verdict.findings.map((finding) => ({ ...finding, start: 0, end: text.length }))
   return { ...verdict, text, findings }
-}
-
-function isJson(text: string): boolean {
-  try {
-    JSON.parse(text)
-    return true
-  } catch (error) {
-    if (error instanceof SyntaxError) return false
-    throw error
-  }
 }
 
 function stringLiterals(jsonText: string): readonly Literal[] {

@@ -1,6 +1,7 @@
 // Masks credentials in JSON text for a person who must see everything else as it was written: each string by itself, together with the name that
 // it stands behind, so that no mask hides a neighbour. What holds no credential keeps every character.
 
+import { isJson } from '../base/json-text.ts'
 import { redactSecrets } from './redact.ts'
 
 export interface RedactedJson {
@@ -40,14 +41,4 @@ export function redactJson(text: string): RedactedJson {
 
 function masksIn(text: string): number {
   return text.match(MASK)?.length ?? 0
-}
-
-function isJson(text: string): boolean {
-  try {
-    JSON.parse(text)
-    return true
-  } catch (error) {
-    if (error instanceof SyntaxError) return false
-    throw error
-  }
 }

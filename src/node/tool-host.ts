@@ -55,14 +55,11 @@ export interface ToolHost {
 
 export async function openToolHost(options: ToolHostOptions): Promise<ToolHost> {
   const { paths, logger } = options
+  // What may be refused comes before what would have to be closed again.
+  const agentsFile = agentsFileOf(options)
   const workspaces = Workspaces.open({ paths })
   await workspaces.sweep()
-  const opening = openCommandSandbox({ workspaces })
-  const [command, wasm, script] = await Promise.all([
-    opening,
-    opening.then((sandbox) => openWasm(sandbox, workspaces, logger)),
-    ScriptSandbox.open()
-  ])
+  const { command, wasm, script } = await openSandboxes(workspaces, logger)
   const guard = createPatternGuard()
   const web = createUrlGuard()
   const builtins = [
@@ -74,7 +71,6 @@ export async function openToolHost(options: ToolHostOptions): Promise<ToolHost> 
   ]
   const reserved = builtins.map(({ descriptor }) => descriptor.name)
   const registry = openedRegistry({ folder: join(paths.home, 'tools'), reserved, script, wasm }, logger)
-  const agentsFile = agentsFileOf(options)
   const servers = await startServers(agentsFile, command, workspaces, logger)
   const models = openModels({
     agentsFile,
@@ -102,6 +98,22 @@ export async function openToolHost(options: ToolHostOptions): Promise<ToolHost> 
       await command.close()
     }
   }
+}
+
+/** All of them at once; where one cannot even be opened, none stays open. */
+async function openSandboxes(workspaces: Workspaces, logger: Logger) {
+  const opening = openCommandSandbox({ workspaces })
+  const [command, wasm, script] = await Promise.allSettled([
+    opening,
+    opening.then((sandbox) => openWasm(sandbox, workspaces, logger)),
+    ScriptSandbox.open()
+  ])
+  if (command.status === 'fulfilled' && wasm.status === 'fulfilled' && script.status === 'fulfilled')
+    return { command: command.value, wasm: wasm.value, script: script.value }
+  // The command sandbox last: processes of modules stand in it.
+  for (const opened of [script, wasm, command]) if (opened.status === 'fulfilled') await opened.value.close()
+  const failed = [command, wasm, script].find(({ status }) => status === 'rejected') as PromiseRejectedResult
+  throw failed.reason
 }
 
 /** Processes of modules stand in the sandbox of commands where there is one; where it cannot start them, Node's own permissions remain. */

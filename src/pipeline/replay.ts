@@ -9,6 +9,7 @@ import { tryParseJsonObject } from '../log/strict-json.ts'
 import type { Policy, PolicyRequest, Principal } from '../policy/contract.ts'
 import type { JudgeRequest } from './contract.ts'
 import type { Recorded, RecordedCall, RecordedRun } from './recorded-run.ts'
+import { guardFacts } from './stages/guardrail.ts'
 
 export interface ReplayTask {
   readonly kind: 'tool' | 'agent'
@@ -85,11 +86,9 @@ function guardAgain(task: ReplayTask, { guard }: ReplayPorts, call: RecordedCall
   return { note: 'the text that was looked at is not in the log' }
 }
 
-function guardWords(verdict: ReturnType<Guard['inspect']>): string {
-  const [rule = 'nothing-found'] = verdict.findings
-    .filter((finding) => verdict.action === 'pass' || finding.action === verdict.action)
-    .map((finding) => finding.rule)
-  return `${verdict.action} ${rule}`
+function guardWords(found: ReturnType<Guard['inspect']>): string {
+  const { verdict, rule } = guardFacts(found)
+  return `${verdict} ${rule}`
 }
 
 function policyAgain(task: ReplayTask, ports: ReplayPorts, call: RecordedCall, decided: Decided): Answer {

@@ -17,7 +17,7 @@ import { RunJournal } from './run-journal.ts'
 import { shownText } from './shown-text.ts'
 import { describedBadly, type GuardedCall, guardFacts, sentence } from './stages/guardrail.ts'
 import type { JudgedCall } from './stages/judge.ts'
-import { isErrorCode, type Stopped, stopped, type Verdict, type VerdictFacts, word } from './verdict.ts'
+import { isErrorCode, lostEffect, type Stopped, stopped, type Verdict, type VerdictFacts, word } from './verdict.ts'
 
 const AUDIT_CHARACTERS = 200
 const STATUSES: ReadonlySet<string> = new Set(OUTCOMES)
@@ -100,17 +100,12 @@ export class RunSession implements RunHandle {
     return { call, status, text, reason: 'recorded' }
   }
 
-  /**
-   * An effect that an earlier process began and whose result nobody has any more. Nothing of it runs again here: what stayed inside may be tried by
-   * another attempt, the rest waits for a person.
-   */
+  /** An effect that an earlier process began and whose result nobody has any more. Nothing of it runs again here. */
   begunBefore(call: number): Stopped | null {
     const started = this.recordedCall(call)?.started ?? null
     if (started === null) return null
-    const inside = started.tier === 'read-only' || started.tier === 'internal'
     const text = 'the call was begun by an earlier process, and its result is not known'
-    const facts = { subject: 'call', verdict: 'deny', rule: 'started-before', tier: started.tier, text } as const
-    return stopped(inside ? 'interrupted' : 'unknown', facts)
+    return lostEffect(started.tier, 'started-before', text)
   }
 
   /** Lets a stage decide and notes its verdict. What goes wrong inside denies. */

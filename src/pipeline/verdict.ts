@@ -1,7 +1,7 @@
 // The verdict of a stage: it lets the call pass to the next one with what that needs, or it ends the call.
 
 import { ERRORS, type ErrorCode } from '../base/errors.ts'
-import type { Tier } from '../policy/contract.ts'
+import { isInside, type Tier } from '../policy/contract.ts'
 import type { Outcome, RunEvent } from './run-events.ts'
 
 export interface VerdictFacts {
@@ -41,6 +41,11 @@ export function stopped(
   facts: Pick<VerdictFacts, 'subject' | 'verdict' | 'rule'> & Partial<VerdictFacts>
 ): Stopped {
   return { ...NO_FACTS, ...facts, passes: false, status }
+}
+
+/** An effect that was begun and whose end nobody knows: what stayed inside may be tried by another attempt, the rest waits for a person. */
+export function lostEffect(tier: Tier, rule: string, text: string): Stopped {
+  return stopped(isInside(tier) ? 'interrupted' : 'unknown', { subject: 'call', verdict: 'deny', rule, tier, text })
 }
 
 /** A word that fits a record: lower-case letters, digits and hyphens, at most 100 characters. */

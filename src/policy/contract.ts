@@ -5,6 +5,11 @@ export const TIERS = ['read-only', 'internal', 'external', 'irreversible'] as co
 /** Risk tier of a call, rising. A tool that declares none is irreversible. */
 export type Tier = (typeof TIERS)[number]
 
+/** Up to "internal": what stays inside the node may be tried again without a person. */
+export function isInside(tier: Tier): boolean {
+  return TIERS.indexOf(tier) <= TIERS.indexOf('internal')
+}
+
 /** Why a run is tainted: what kind of untrusted text it has seen. */
 export type Taint = 'peer' | 'web' | 'file' | 'tool' | 'model'
 

@@ -13,7 +13,7 @@ import {
   type TaskEvent
 } from '../pipeline/recorded-run.ts'
 import { OUTCOMES, type RunEventType } from '../pipeline/run-events.ts'
-import { TIERS, type Tier } from '../policy/contract.ts'
+import { isInside } from '../policy/contract.ts'
 import { inChainOrder } from './task-events.ts'
 import type { TaskState } from './task-records.ts'
 import { taskScope } from './task-scope.ts'
@@ -136,10 +136,6 @@ export function hasEnded(state: TaskState): boolean {
 export function withoutOutsideEffect(run: RecordedRun | null): boolean {
   if (run === null) return true
   return [...run.calls.values()].every(({ started }) => started === null || isInside(started.tier))
-}
-
-export function isInside(tier: Tier): boolean {
-  return TIERS.indexOf(tier) <= TIERS.indexOf('internal')
 }
 
 /** Calls whose effect began and of which the executor never said how it ended. */

@@ -10,10 +10,11 @@ import { foldRun, type RecordedRun } from '../pipeline/recorded-run.ts'
 import type { OpenRequest, RunStart } from '../pipeline/run-contract.ts'
 import { runEvent, tryParseRunEvent } from '../pipeline/run-events.ts'
 import type { Taint } from '../policy/contract.ts'
+import { isInside } from '../policy/contract.ts'
 import { conversationHistory, NO_HISTORY } from './conversation.ts'
 import type { ExecutorOptions } from './executor.ts'
 import { HeldLease } from './lease.ts'
-import { hasEnded, isInside, openEffects, type TaskFold } from './task-fold.ts'
+import { hasEnded, openEffects, type TaskFold } from './task-fold.ts'
 import { GRANT, type Grant } from './task-requests.ts'
 
 export interface TaskRunOptions extends ExecutorOptions {

@@ -123,6 +123,13 @@ export const PIPELINE_MUTANTS: readonly Mutant[] = [
     replace: 'run.ports.mayAffectOutside() === null'
   },
   {
+    id: 'APPROVE-4',
+    what: 'an effect whose result cannot be put down reads denied',
+    file: 'src/pipeline/stages/tool.ts',
+    find: 'if (run.journal.failed) throw error',
+    replace: 'if (run.journal !== null) throw error'
+  },
+  {
     id: 'APPROVE-6',
     what: 'tool-started is written with the result',
     file: 'src/pipeline/stages/tool.ts',

@@ -18,3 +18,16 @@ test('APPROVE-4 a tool that answers half garbage has run all the same: that is w
   assert.equal((await kit.execute({})).outcome, 'done')
   assert.equal((await kit.fold()).calls.get(1)?.finished?.exitCode, null)
 })
+
+for (const [tier, expected] of [
+  ['external', 'unknown'],
+  ['internal', 'interrupted']
+] as const) {
+  test(`APPROVE-4 an ${tier} effect whose result cannot be put down reads ${expected}, never denied`, async (t) => {
+    const changes = [{ operation: 'create', path: 'x', size: -1, before: null, after: null }] as never
+    const tool = testTool(() => outcome('fine', { changes }), { tier })
+    const kit = await RunKit.open(t, { tools: [tool] })
+    const end = await kit.execute({})
+    assert.deepEqual([tool.calls.length, end.outcome, end.reason], [1, expected, 'result-lost'])
+  })
+}

@@ -4,9 +4,10 @@
 import { LIMITS } from '../../base/limits.ts'
 import { messageOf } from '../../base/mesh-error.ts'
 import { compileArguments } from '../../policy/argument-schema.ts'
+import { isInside } from '../../policy/contract.ts'
 import type { ToolOutcome } from '../contract.ts'
 import type { RunSession } from '../run-session.ts'
-import { isErrorCode, passed, type Stopped, stopped, type Verdict, word } from '../verdict.ts'
+import { isErrorCode, lostEffect, passed, type Stopped, stopped, type Verdict, word } from '../verdict.ts'
 import { type ApprovedCall, digestOf } from './approval.ts'
 
 /** A call that ran. */
@@ -30,6 +31,16 @@ export async function tool(run: RunSession, call: ApprovedCall): Promise<Verdict
   })
   await run.journal.flush()
 
+  try {
+    return await effect(run, call)
+  } catch (error) {
+    // From here on a failure is no denial: something may have happened.
+    if (run.journal.failed) throw error
+    return lostEffect(call.ruling.tier, 'result-lost', `the result could not be taken: ${messageOf(error)}`)
+  }
+}
+
+async function effect(run: RunSession, call: ApprovedCall): Promise<Verdict<FinishedCall>> {
   const begun = run.ports.clock.monotonic()
   const outcome = await runBounded(run, call)
   const durationMs = run.ports.clock.monotonic() - begun
@@ -66,7 +77,7 @@ async function lastChecks(run: RunSession, call: ApprovedCall): Promise<Stopped 
     return refuse('digest-mismatch', 'the call is not the one that was approved')
   if (request !== null && run.ports.clock.now() >= request.expiresAtMs)
     return refuse('expired', 'the approval has expired', 'expired')
-  if ((ruling.tier === 'external' || ruling.tier === 'irreversible') && !run.ports.mayAffectOutside())
+  if (!isInside(ruling.tier) && !run.ports.mayAffectOutside())
     return refuse(
       'recovery-unconfirmed',
       'no other member has confirmed this node’s log since it started',
