@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { citations, testNames } from '../../scripts/test-names.ts'
 import { MUTANTS, type Mutant } from '../mutants.ts'
+import { REQUIREMENTS } from '../requirements.ts'
 
 const root = dirname(dirname(import.meta.dirname))
 
@@ -17,6 +18,14 @@ test('every mutant still fits the code: its text stands exactly once, and a test
     assert.notEqual(find, replace)
     assert.ok(citations(tests, id).length > 0, `${id}: no test cites it`)
   }
+})
+
+test('every promise has a control that can be switched off', () => {
+  const switched = new Set(MUTANTS.map(({ id }) => id))
+  assert.deepEqual(
+    REQUIREMENTS.map(({ id }) => id).filter((id) => !switched.has(id)),
+    []
+  )
 })
 
 test('the runner tells a killed mutant from a survivor, and from one that proves nothing', async (t) => {

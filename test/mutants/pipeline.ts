@@ -67,6 +67,13 @@ export const PIPELINE_MUTANTS: readonly Mutant[] = [
     replace: "start.taint.filter((taint) => taint !== 'peer' || this.#trustsSubmitter() === null)"
   },
   {
+    id: 'CMD-6',
+    what: 'the record of a denied call does not name the rule',
+    file: 'src/pipeline/stages/policy.ts',
+    find: "if (ruling.decision === 'deny') return stopped('denied', facts)",
+    replace: "if (ruling.decision === 'deny') return stopped('denied', { ...facts, rule: 'denied' })"
+  },
+  {
     id: 'SCHEMA-1',
     what: 'arguments that do not fit go on',
     file: 'src/pipeline/stages/policy.ts',
